@@ -43,7 +43,8 @@
 //!     (`in_flight`).
 //!   - `reads`: linearizable reads. `catching_up`: one question for chosen values at a time.
 //!   - `replicated`: applies the log to the state machine.
-//!   - `snapshots`: takes snapshots (`saving`), and fetches those of peers (`transfer`).
+//!   - `snapshots`: takes snapshots, and fetches those of peers (`transfer`). `saving` writes and restores them while
+//!     the node goes on.
 //!   - `noted_votes`: the commits of records, each with the note of the votes that are for chosen values.
 //! - `disk_thread`: makes commits durable while the node goes on.
 //! - `client_handle`, `peer_handle`: the ways into a node, from any thread. `leadership`: a watch of the leader.
@@ -192,7 +193,7 @@ use self::{
     client_handle::RequestLimits,
     disk_thread::{DiskThread, SharedStorage},
     node::{Input, Node},
-    saving::Writing,
+    saving::Saving,
 };
 use paxos::config::Config;
 use paxos_store::Storage;
@@ -274,7 +275,7 @@ async fn run<M: StateMachine, S: Storage + Send + 'static>(
     let start = Instant::now();
     // Both threads end before the store is closed.
     let mut disk = DiskThread::start(storage).map_err(NodeError::Thread)?;
-    let mut writing: Option<Writing<S::SnapshotFile>> = None;
+    let mut saving: Option<Saving<M, S::SnapshotFile>> = None;
     let mut inputs = Vec::new();
     // All turns share one timer: moving it to a later time does not wake the runtime.
     let mut alarm = pin!(tokio::time::sleep_until(start));
@@ -288,10 +289,10 @@ async fn run<M: StateMachine, S: Storage + Send + 'static>(
         let inputs_max = node.inputs_max();
         tokio::select! {
             biased;
-            saved = async { writing.as_mut().expect("it is there").saved().await },
-                if writing.is_some() =>
+            saved = async { saving.as_mut().expect("it is there").saved().await },
+                if saving.is_some() =>
             {
-                writing = None;
+                saving = None;
                 if let Err(error) = node.saved(saved) {
                     break Err(error);
                 }
@@ -317,7 +318,7 @@ async fn run<M: StateMachine, S: Storage + Send + 'static>(
             disk.begin(commit);
         }
         if let Some(job) = node.take_job() {
-            writing = Some(Writing::start(job));
+            saving = Some(Saving::start(job));
         }
         if node.is_behind() {
             // The next turn follows at once. Lets other tasks on this thread run between the two.

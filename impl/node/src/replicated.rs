@@ -4,11 +4,13 @@
 //! The node does not end its process: each replica meets the same panic in the same slot, so all processes would end,
 //! again after each start. The snapshot of a peer ends the halt. A halted node stops with an error once more than 256
 //! MiB of commands were chosen since.
+//!
+//! Another thread restores the snapshot of a peer, and has the machine meanwhile. Nothing is applied or read until it
+//! gives the machine back. The chosen values wait in the backlog. They share their bytes with the log.
 
 use std::{
     any::Any,
     collections::VecDeque,
-    io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -16,8 +18,7 @@ use std::{
 use paxos::{Batch, Slot, Value};
 
 use crate::{
-    faults::Fault,
-    machine::{Frozen, RestoreError, StateMachine},
+    machine::StateMachine,
     session::{Applied, Sessions},
 };
 
@@ -27,12 +28,30 @@ const HALTED_BYTES_MAX: u64 = 256 << 20;
 
 /// The machine, and the chosen values that it has not applied yet.
 pub(super) struct Replicated<M: StateMachine> {
-    sessions: Sessions<M>,
+    place: Place<M>,
     /// The chosen values that are not applied yet, in the order of the slots. No batch is empty.
     backlog: VecDeque<(Slot, Batch)>,
     halted: Option<Halted>,
     /// The time for which a turn applies entries and serves reads.
     turn_max: Duration,
+}
+
+/// The place of the machine with the sessions of its clients.
+enum Place<M: StateMachine> {
+    Here(Sessions<M>),
+    /// A job restores the snapshot of a peer. The machine had these sizes before.
+    Job(Sizes),
+}
+
+/// The sizes of a machine, for operators.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    /// The first slot that is not applied.
+    applied: Slot,
+    /// The number of open sessions.
+    pub(super) sessions: usize,
+    /// The bytes of the state ([`StateMachine::state_bytes`]).
+    pub(super) state_bytes: u64,
 }
 
 /// A machine that has panicked.
@@ -53,10 +72,9 @@ pub(super) enum Outcome<A> {
 }
 
 impl<M: StateMachine> Replicated<M> {
-    /// Returns the state with a machine to which nothing was applied.
-    pub(super) fn new(machine: M, turn_max: Duration) -> Self {
-        let (sessions, backlog) = (Sessions::new(machine), VecDeque::new());
-        Self { sessions, backlog, halted: None, turn_max }
+    /// Returns the state of a node that starts with this machine.
+    pub(super) fn new(sessions: Sessions<M>, turn_max: Duration) -> Self {
+        Self { place: Place::Here(sessions), backlog: VecDeque::new(), halted: None, turn_max }
     }
 
     /// Begins the time for which a turn applies entries and serves reads. Returns a function that returns true until
@@ -66,9 +84,29 @@ impl<M: StateMachine> Replicated<M> {
         move || until.is_none_or(|until| Instant::now() < until)
     }
 
-    /// The machine with the sessions of its clients.
-    pub(super) fn sessions(&self) -> &Sessions<M> {
-        &self.sessions
+    /// The machine with the sessions of its clients, or `None` while a job restores it.
+    pub(super) fn sessions(&self) -> Option<&Sessions<M>> {
+        match &self.place {
+            Place::Here(sessions) => Some(sessions),
+            Place::Job(_) => None,
+        }
+    }
+
+    /// Returns true while a job restores the machine.
+    pub(super) fn is_restoring(&self) -> bool {
+        self.sessions().is_none()
+    }
+
+    /// The sizes of the machine. While a job restores it, the sizes from before.
+    pub(super) fn sizes(&self) -> Sizes {
+        match &self.place {
+            Place::Here(sessions) => Sizes {
+                applied: sessions.applied(),
+                sessions: sessions.open(),
+                state_bytes: sessions.machine().state_bytes(),
+            },
+            Place::Job(sizes) => *sizes,
+        }
     }
 
     /// The slot at which the machine has panicked.
@@ -84,12 +122,15 @@ impl<M: StateMachine> Replicated<M> {
 
     /// The first slot that is not applied.
     pub(super) fn applied(&self) -> Slot {
-        self.halted().unwrap_or(self.sessions.applied())
+        self.halted().unwrap_or_else(|| match &self.place {
+            Place::Here(sessions) => sessions.applied(),
+            Place::Job(sizes) => sizes.applied,
+        })
     }
 
-    /// Returns true if a chosen value is not applied yet.
+    /// Returns true if a chosen value can be applied now.
     pub(super) fn is_behind(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.backlog.is_empty() && !self.is_restoring()
     }
 
     /// Takes chosen values, in the order of the log.
@@ -97,8 +138,10 @@ impl<M: StateMachine> Replicated<M> {
         self.backlog.extend(values);
     }
 
-    /// Applies the next value, if there is one. Returns its slot, the value and the result.
+    /// Applies the next value, if there is one that can be applied now. Returns its slot, the value and the result.
     pub(super) fn apply_next(&mut self) -> Option<(Slot, Value, Outcome<M::Answer>)> {
+        // The backlog of a halted machine waits, too, because the snapshot may lack its last values.
+        let Place::Here(sessions) = &mut self.place else { return None };
         let (first, values) = self.backlog.front_mut()?;
         let (slot, value) = (*first, values[0].clone());
         *first = slot.plus(1);
@@ -106,47 +149,58 @@ impl<M: StateMachine> Replicated<M> {
         if values.is_empty() {
             self.backlog.pop_front();
         }
-        let outcome = self.apply(slot, &value);
+        let outcome = apply(sessions, &mut self.halted, slot, &value);
         Some((slot, value, outcome))
     }
 
-    fn apply(&mut self, slot: Slot, value: &Value) -> Outcome<M::Answer> {
-        if slot < self.sessions.applied() {
-            return Outcome::Nothing;
-        }
-        let bytes = match value {
-            Value::Command(bytes) => bytes.len() as u64,
-            Value::Noop => 0,
-        };
-        if let Some(halted) = &mut self.halted {
-            halted.bytes += bytes;
-            return Outcome::Nothing;
-        }
-        match catch_unwind(AssertUnwindSafe(|| self.sessions.apply(slot, value))) {
-            Ok(applied) => Outcome::Applied(applied, bytes),
-            Err(panic) => {
-                self.halted = Some(Halted { slot, bytes });
-                Outcome::Panicked(panic)
-            }
-        }
-    }
-
-    /// The present state, for a snapshot.
-    pub(super) fn snapshot(&self, fault: Option<Fault>) -> Frozen {
-        self.sessions.snapshot_with(fault)
-    }
-
-    /// Replaces the machine by a snapshot that has the effect of every slot below. This ends a halt.
+    /// Gives the machine to a job that restores the snapshot of a peer. Nothing is applied until the job
+    /// [gives it back](Self::give_back).
     ///
-    /// # Errors
-    /// The bytes are no snapshot of this machine. The machine is as it was.
-    pub(super) fn restore(
-        &mut self,
-        below: Slot,
-        snapshot: &mut dyn Read,
-    ) -> Result<(), RestoreError> {
-        self.sessions.restore(below, snapshot)?;
+    /// # Panics
+    /// A job has the machine already.
+    pub(super) fn begin_restore(&mut self) -> Sessions<M> {
+        let sizes = Place::Job(self.sizes());
+        let Place::Here(sessions) = std::mem::replace(&mut self.place, sizes) else {
+            panic!("one job restores the machine at a time");
+        };
+        sessions
+    }
+
+    /// Takes the machine back that a job could not restore. It is as it was.
+    pub(super) fn give_back(&mut self, sessions: Sessions<M>) {
+        self.place = Place::Here(sessions);
+    }
+
+    /// Takes the machine back that a job has restored. This ends a halt.
+    pub(super) fn restored(&mut self, sessions: Sessions<M>) {
+        self.give_back(sessions);
         self.halted = None;
-        Ok(())
+    }
+}
+
+/// Applies the value of a slot.
+fn apply<M: StateMachine>(
+    sessions: &mut Sessions<M>,
+    halted: &mut Option<Halted>,
+    slot: Slot,
+    value: &Value,
+) -> Outcome<M::Answer> {
+    if slot < sessions.applied() {
+        return Outcome::Nothing;
+    }
+    let bytes = match value {
+        Value::Command(bytes) => bytes.len() as u64,
+        Value::Noop => 0,
+    };
+    if let Some(halted) = halted {
+        halted.bytes += bytes;
+        return Outcome::Nothing;
+    }
+    match catch_unwind(AssertUnwindSafe(|| sessions.apply(slot, value))) {
+        Ok(applied) => Outcome::Applied(applied, bytes),
+        Err(panic) => {
+            *halted = Some(Halted { slot, bytes });
+            Outcome::Panicked(panic)
+        }
     }
 }

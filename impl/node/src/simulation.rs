@@ -3,6 +3,7 @@
 
 mod absurd;
 mod outbox;
+mod restoring;
 mod turns;
 
 use std::{cell::Cell, io::Read, time::Duration};

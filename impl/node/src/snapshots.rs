@@ -1,19 +1,15 @@
 //! The snapshots of a node: the durable one, and the next one, which is being written or arrives from a peer.
 //!
 //! A store holds one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
-//! arrives, and asks no peer for one while it writes its own.
+//! arrives or is restored, and asks no peer for one while it writes its own.
 
-use std::{
-    collections::VecDeque,
-    io::{self, BufReader},
-};
+use std::collections::VecDeque;
 
 use paxos::{NodeId, Slot};
-use paxos_recording::identity::{Hashed, StateId};
 use paxos_store::{SnapshotFile, Storage, StorageError};
 
 use crate::{
-    machine::{Frozen, RestoreError, StateMachine},
+    machine::{Frozen, StateMachine},
     options::Options,
     packet::Packet,
     replicated::Replicated,
@@ -38,11 +34,8 @@ const KEPT_PARTS: usize = 8;
 /// The bytes that a slot of the log takes beside its command.
 const SLOT_BYTES: u64 = 256;
 
-/// The bytes of a snapshot that are read at once.
-const READ_BYTES: usize = 1 << 20;
-
 /// The snapshots of a node.
-pub(super) struct Snapshots<F> {
+pub(super) struct Snapshots<M: StateMachine, F> {
     /// The durable snapshot: it has the effect of every slot below.
     durable: Option<(Slot, F)>,
     /// Bytes of commands applied since the last snapshot was begun.
@@ -50,7 +43,7 @@ pub(super) struct Snapshots<F> {
     log: LogBytes,
     /// The slot below which the log is trimmed, some slots in each turn.
     trim_below: Slot,
-    next: Next<F>,
+    next: Next<M, F>,
     options: Options,
 }
 
@@ -80,18 +73,18 @@ impl LogBytes {
 }
 
 /// The next snapshot.
-enum Next<F> {
+enum Next<M: StateMachine, F> {
     /// There is no next snapshot yet.
     None,
     /// A peer sends a snapshot.
     Arrives(Transfer<F>),
-    /// A snapshot is to be written and synced.
-    Due(Job<F>),
-    /// The snapshot is being written and synced.
+    /// A snapshot is to be written or restored, and synced.
+    Due(Job<M, F>),
+    /// The job is under way.
     UnderWay,
 }
 
-impl<F: SnapshotFile> Snapshots<F> {
+impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// Returns the snapshots of a node that starts with this durable snapshot.
     pub(super) fn new(durable: Option<(Slot, F)>, options: Options) -> Self {
         Self {
@@ -114,7 +107,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         self.durable.as_ref().map_or(0, |(_, file)| file.length())
     }
 
-    /// Returns true while the next snapshot is written, or arrives from a peer.
+    /// Returns true while the next snapshot is written, arrives from a peer, or is restored.
     pub(super) fn is_under_way(&self) -> bool {
         !matches!(self.next, Next::None)
     }
@@ -159,8 +152,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         Ok(())
     }
 
-    /// Returns the snapshot that is to be written and synced now, if there is one.
-    pub(super) fn take_job(&mut self) -> Option<Job<F>> {
+    /// Returns the job that is to be done now, if there is one.
+    pub(super) fn take_job(&mut self) -> Option<Job<M, F>> {
         match std::mem::replace(&mut self.next, Next::UnderWay) {
             Next::Due(job) => Some(job),
             other => {
@@ -183,34 +176,43 @@ impl<F: SnapshotFile> Snapshots<F> {
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
         self.trim_below = self.below().unwrap_or_default().max(below.min(self.log.kept_from()));
-        self.adopt(Some((below, file)), storage)
+        self.adopt(below, file, storage)
     }
 
-    /// Adopts a written snapshot as the durable one. `None` gives up the next snapshot.
+    /// Adopts the snapshot of a peer, which was restored, as the durable one.
     ///
     /// # Errors
     /// The store fails.
-    pub(super) fn adopt(
+    pub(super) fn adopt_peers(
         &mut self,
-        written: Option<(Slot, F)>,
+        below: Slot,
+        file: F,
+        storage: &mut impl Storage<SnapshotFile = F>,
+    ) -> Result<(), StorageError> {
+        self.applied_bytes = 0;
+        self.adopt(below, file, storage)
+    }
+
+    fn adopt(
+        &mut self,
+        below: Slot,
+        file: F,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
         self.next = Next::None;
-        if let Some((below, file)) = written {
-            storage.adopt_snapshot(below, file)?;
-            self.durable = storage.snapshot();
-        }
+        storage.adopt_snapshot(below, file)?;
+        self.durable = storage.snapshot();
         Ok(())
     }
 
-    /// Notes that a peer's snapshot has replaced the state.
-    pub(super) fn restored(&mut self) {
-        self.applied_bytes = 0;
+    /// Gives up the next snapshot.
+    pub(super) fn give_up(&mut self) {
+        self.next = Next::None;
     }
 }
 
 /// The snapshot of a peer.
-impl<F: SnapshotFile> Snapshots<F> {
+impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// Returns the part that a peer asks for, if there is a durable snapshot.
     ///
     /// # Errors
@@ -257,8 +259,11 @@ impl<F: SnapshotFile> Snapshots<F> {
         Some((transfer.from(), transfer.again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next part. Gives up a whole snapshot if this
-    /// node knows all slots below its end to be chosen.
+    /// Takes a part of a peer's snapshot. Returns the question for the next part. A whole snapshot is to be restored,
+    /// and takes the machine. Gives up a whole snapshot if this node knows all slots below its end to be chosen.
+    ///
+    /// Invariant: a snapshot is ahead of the machine into which it is restored. Only slots that are known to be chosen
+    /// are applied, and none is applied while the job has the machine. The node may learn further slots meanwhile.
     ///
     /// # Errors
     /// The store has failed.
@@ -268,6 +273,7 @@ impl<F: SnapshotFile> Snapshots<F> {
         part: Part<'_>,
         chosen_below: Slot,
         now: Now,
+        replicated: &mut Replicated<M>,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<Option<Packet>, StorageError> {
         let Next::Arrives(transfer) = &mut self.next else { return Ok(None) };
@@ -276,7 +282,8 @@ impl<F: SnapshotFile> Snapshots<F> {
         }
         match transfer.take(part, || storage.begin_snapshot())? {
             Taken::Whole(below, file) if below > chosen_below => {
-                self.next = Next::Due(Job { below, source: Source::Peer, file });
+                let source = Source::Peer(replicated.begin_restore());
+                self.next = Next::Due(Job { below, source, file });
             }
             Taken::Whole(..) => self.next = Next::None,
             Taken::Part => return Ok(Some(transfer.again(now))),
@@ -286,31 +293,17 @@ impl<F: SnapshotFile> Snapshots<F> {
     }
 }
 
-/// Replaces the state by that of a snapshot, which is read in large pieces. Returns the digest of all bytes, or the error with
-/// which the bytes cannot be read that the machine did not need.
-///
-/// # Errors
-/// The bytes are no snapshot of this machine, or cannot be read. The machine is as it was.
-pub(super) fn restore<M: StateMachine>(
-    replicated: &mut Replicated<M>,
-    below: Slot,
-    file: &impl SnapshotFile,
-) -> Result<io::Result<StateId>, RestoreError> {
-    let mut hashed = Hashed::new(BufReader::with_capacity(READ_BYTES, file.reader()));
-    replicated.restore(below, &mut hashed)?;
-    Ok(io::copy(&mut hashed, &mut io::sink()).map(|_| hashed.state()))
-}
-
 #[cfg(test)]
 mod tests {
     use paxos_store::MemorySnapshot;
 
     use super::*;
+    use crate::machine::tests::Counter;
 
     /// A turn trims a bounded number of slots, and none that is trimmed already.
     #[test]
     fn a_turn_trims_few_slots() {
-        let mut snapshots = Snapshots::<MemorySnapshot>::new(None, Options::default());
+        let mut snapshots = Snapshots::<Counter, MemorySnapshot>::new(None, Options::default());
         assert_eq!(snapshots.trims_now(Slot(0)), None);
         snapshots.trim_below = Slot(TRIMMED_MAX + 5);
         assert_eq!(snapshots.trims_now(Slot(0)), Some(Slot(TRIMMED_MAX)));

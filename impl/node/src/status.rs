@@ -59,7 +59,7 @@ pub struct Status {
     pub chosen_below: Slot,
     /// Every slot below is chosen, as far as leaders have reported.
     pub chosen_elsewhere_below: Slot,
-    /// Every slot below is applied.
+    /// Every slot below is applied. While the snapshot of a peer is restored, the node applies nothing.
     pub applied_below: Slot,
     /// Every slot below is trimmed from the log.
     pub trimmed_below: Slot,
@@ -67,7 +67,7 @@ pub struct Status {
     pub log_end: Slot,
     /// The last snapshot has the effect of every slot below.
     pub snapshot_below: Option<Slot>,
-    /// True while the next snapshot is written, or arrives from a peer.
+    /// True while the next snapshot is written, arrives from a peer, or is restored.
     pub snapshot_under_way: bool,
     /// The bytes of its store.
     pub disk_bytes: u64,

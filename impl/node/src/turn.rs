@@ -31,8 +31,8 @@ pub struct ManualNode<M: StateMachine, S: Storage> {
     arriving: mpsc::Receiver<Input<M>>,
     /// The write that is under way.
     commit: Option<Commit>,
-    /// A snapshot that is to be written.
-    job: Option<Job<S::SnapshotFile>>,
+    /// A snapshot that is to be written or restored.
+    job: Option<Job<M, S::SnapshotFile>>,
 }
 
 impl<M: StateMachine, S: Storage> fmt::Debug for ManualNode<M, S> {
@@ -131,8 +131,9 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.job.is_some()
     }
 
-    /// Writes the snapshot that waits, if there is one. The next turns trim the log. The caller must call this between
-    /// two turns.
+    /// Writes the snapshot that waits, if there is one, or restores it if a peer has sent it. The next turns trim the
+    /// log. Before a snapshot of a peer is restored, the node applies nothing and serves no read. The caller must call
+    /// this between two turns.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.

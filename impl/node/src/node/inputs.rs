@@ -182,8 +182,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Packet::Chunk { below, length, offset, part } => {
                 let part = Part { below, length, offset, bytes: &part };
                 let chosen = self.replica.parts().learner.below;
-                let storage = &mut self.storage;
-                if let Some(next) = self.snapshots.take_part(from, part, chosen, now, storage)? {
+                let (replicated, storage) = (&mut self.replicated, &mut self.storage);
+                let next =
+                    self.snapshots.take_part(from, part, chosen, now, replicated, storage)?;
+                if let Some(next) = next {
                     self.peers.queue(from, next);
                 }
             }

@@ -44,8 +44,9 @@ use super::{
     reads::{ReadError, Reads},
     recording::Recording,
     replicated::Replicated,
-    saving::Job,
-    snapshots::{self, Snapshots},
+    saving::{self, Job},
+    session::Sessions,
+    snapshots::Snapshots,
     status::{Counts, Role, Status},
     timers::Now,
 };
@@ -57,7 +58,7 @@ use paxos::{
     protocol::{RecoverError, Replica, proposer},
     types::{Ballot, NodeId, Slot},
 };
-use paxos_store::{Storage, StorageError};
+use paxos_store::{SnapshotFile as _, Storage, StorageError};
 
 /// Carries packets to peers. A transport may lose packets; it must not block.
 pub trait Transport: Send + 'static {
@@ -84,7 +85,7 @@ pub(super) struct Node<M: StateMachine, S: Storage> {
     proposals: Proposals<M::Answer>,
     reads: Reads<M>,
     replicated: Replicated<M>,
-    snapshots: Snapshots<S::SnapshotFile>,
+    snapshots: Snapshots<M, S::SnapshotFile>,
     event_log: EventLog,
     leadership: Publisher,
     counts: Counts,
@@ -203,12 +204,16 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         let applied = self.replicated.applied();
         // The store is not free during a write.
         let free = !self.output.is_writing();
-        if free && self.replicated.halted().is_none() && self.snapshots.is_due(applied) {
+        if free
+            && self.replicated.halted().is_none()
+            && self.snapshots.is_due(applied)
+            && let Some(sessions) = self.replicated.sessions()
+        {
             let below = match self.fault {
                 Some(Fault::NamesTooMuch) => applied.plus(1),
                 _ => applied,
             };
-            let state = self.replicated.snapshot(self.fault);
+            let state = sessions.snapshot_with(self.fault);
             self.snapshots.begin(below, state, &mut self.storage)?;
         }
         Ok(())
@@ -244,10 +249,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         handshakes: bool,
     ) -> Result<Self, NodeError> {
         let (records, snapshot) = (storage.recover()?, storage.snapshot());
-        let mut replicated = Replicated::new(machine, options.turn_max);
+        let mut sessions = Sessions::new(machine);
         let mut restored = None;
         if let Some((below, file)) = &snapshot {
-            restored = Some((*below, snapshots::restore(&mut replicated, *below, file)?));
+            let state = saving::restore(&mut sessions, *below, file.reader())?;
+            restored = Some((*below, state));
         }
         config.validate().map_err(RecoverError::from)?;
         // The replica also refuses the records of a cluster with other members, but its error does not name the
@@ -271,6 +277,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             catching_up: CatchingUp::new(options.election_timeout),
             proposals: Proposals::new(&options, unique),
             reads: Reads::new(&options, number),
+            replicated: Replicated::new(sessions, options.turn_max),
             fault: options.fault,
             snapshots: Snapshots::new(snapshot, options),
             event_log: EventLog::new(config.id),
@@ -282,7 +289,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             recording,
             storage,
             noted_votes,
-            replicated,
             counts: Counts::default(),
             sync_seconds: metrics::histogram!("paxos_sync_seconds"),
         };
@@ -335,14 +341,14 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// Returns true if the last turn has left entries to apply or reads to serve.
     pub(super) fn is_behind(&self) -> bool {
-        let reads =
-            self.replicated.halted().is_none() && self.reads.are_due(self.replicated.applied());
-        reads || self.replicated.is_behind()
+        let replicated = &self.replicated;
+        let reads = replicated.halted().is_none() && !replicated.is_restoring();
+        reads && self.reads.are_due(replicated.applied()) || replicated.is_behind()
     }
 
-    /// Returns the snapshot that is to be written now, if there is one. The caller must write it, and pass the result
-    /// to [`saved`](Self::saved) between two turns.
-    pub(super) fn take_job(&mut self) -> Option<Job<S::SnapshotFile>> {
+    /// Returns the job of a snapshot that is to be done now, if there is one. The caller must do it, and pass the
+    /// result to [`saved`](Self::saved) between two turns.
+    pub(super) fn take_job(&mut self) -> Option<Job<M, S::SnapshotFile>> {
         self.snapshots.take_job()
     }
 }
@@ -402,7 +408,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     fn status(&self, now: Now) -> Status {
-        let parts = self.replica.parts();
+        let (parts, sizes) = (self.replica.parts(), self.replicated.sizes());
         Status {
             node: parts.config.id,
             role: self.role(),
@@ -417,9 +423,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             snapshot_below: self.snapshots.below(),
             snapshot_under_way: self.snapshots.is_under_way(),
             disk_bytes: self.storage.disk_bytes(),
-            state_bytes: self.replicated.sessions().machine().state_bytes(),
+            state_bytes: sizes.state_bytes,
             halted: self.replicated.halted(),
-            sessions: self.replicated.sessions().open(),
+            sessions: sizes.sessions,
             waiting_proposals: self.proposals.pending.waiting(),
             waiting_reads: self.reads.waiting(),
             silences: self.elections.silences(now).collect(),
@@ -447,6 +453,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
 
     /// The state machine.
     pub(super) fn machine(&self) -> &M {
-        self.replicated.sessions().machine()
+        self.replicated.sessions().expect("no job restores it").machine()
     }
 }

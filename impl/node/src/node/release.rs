@@ -1,6 +1,6 @@
 //! The output of a node: messages, applied values, answers, snapshots.
 
-use std::{io, panic::resume_unwind};
+use std::panic::resume_unwind;
 
 use super::{Node, Transport};
 use crate::{
@@ -11,8 +11,7 @@ use crate::{
     proposals::ProposeError,
     reads::ReadError,
     replicated::Outcome,
-    saving::Saved,
-    snapshots,
+    saving::{Ended, Saved},
     status::Counts,
     timers::Now,
 };
@@ -21,7 +20,6 @@ use paxos::{
     message::{Envelope, To},
     types::Slot,
 };
-use paxos_recording::identity::StateId;
 use paxos_store::{Storage, StorageError};
 
 impl<M: StateMachine, S: Storage> Node<M, S> {
@@ -57,7 +55,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// Releases the effects whose records are durable.
     pub(super) fn release(&mut self, now: Now, transport: &mut impl Transport) {
         let mut effects = std::mem::take(self.output.released());
-        self.catching_up.hold_back(&mut effects, now);
+        self.catching_up.hold_back(&mut effects, self.replicated.is_restoring(), now);
         // Messages leave before answers, because a peer has more work to do than a client.
         self.send_messages(effects.messages, transport);
         self.replicated.chosen(effects.chosen);
@@ -111,14 +109,15 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
         }
         if self.replicated.halted().is_none() {
-            let (applied, machine) =
-                (self.replicated.applied(), self.replicated.sessions().machine());
-            let recording = &mut self.recording;
-            let may_see = match self.fault {
-                Some(Fault::ReadsTooEarly) => Slot(u64::MAX),
-                _ => applied,
-            };
-            self.reads.serve(may_see, machine, goes_on, |at| recording.served(at, applied));
+            let applied = self.replicated.applied();
+            if let Some(sessions) = self.replicated.sessions() {
+                let (machine, recording) = (sessions.machine(), &mut self.recording);
+                let may_see = match self.fault {
+                    Some(Fault::ReadsTooEarly) => Slot(u64::MAX),
+                    _ => applied,
+                };
+                self.reads.serve(may_see, machine, goes_on, |at| recording.served(at, applied));
+            }
             // Proposals stay in flight until they are applied, so a leader that applies slowly proposes slowly.
             self.proposals.done_below(applied);
         } else {
@@ -126,37 +125,39 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    /// Adopts a written snapshot in place of the previous one. The next turns trim the log.
+    /// Adopts a snapshot that was written or restored in place of the previous one. The next turns trim the log.
     ///
     /// # Errors
     /// The snapshot could not be written, or the store fails.
-    pub(crate) fn saved(&mut self, saved: Saved<S::SnapshotFile>) -> Result<(), NodeError> {
-        let Saved { below, own, file } = saved;
-        let is_peers = own.is_none();
+    pub(crate) fn saved(&mut self, saved: Saved<M, S::SnapshotFile>) -> Result<(), NodeError> {
+        let Saved { below, ended, file } = saved;
         let file = file.map_err(StorageError::io("write the snapshot"))?;
-        let state = if let Some(state) = own {
-            Ok(state)
-        } else {
-            // The snapshot is dropped if this node has learned as many slots in the meantime, or if its machine cannot
-            // restore the snapshot. In the second case the node stays behind.
-            let wanted = below > self.replica.parts().learner.below;
-            let Some(restored) = wanted.then(|| self.restore(below, &file)).flatten() else {
-                return Ok(self.snapshots.adopt(None, &mut self.storage)?);
-            };
-            restored
+        let is_peers = match ended {
+            // The recording names the snapshot first: a node that is killed here starts with either snapshot.
+            Ended::Written(state) => {
+                self.recording.saved(below, Ok(state), false);
+                self.snapshots.adopt_own(below, file, &mut self.storage)?;
+                self.counts.snapshots += 1;
+                false
+            }
+            Ended::Restored(sessions, state) => {
+                self.recording.saved(below, state, true);
+                self.snapshots.adopt_peers(below, file, &mut self.storage)?;
+                self.counts.installed += 1;
+                self.proposals.pending.restored(&sessions);
+                self.replicated.restored(sessions);
+                self.output.drop_chosen(below);
+                self.step(Event::Snapshot { below });
+                true
+            }
+            Ended::NotRestored(sessions, error) => {
+                tracing::error!(%error, "a peer's snapshot cannot be used");
+                // The node stays behind, unless it learns the values from another node.
+                self.replicated.give_back(sessions);
+                self.snapshots.give_up();
+                return Ok(());
+            }
         };
-        // The recording names the snapshot first: a node that is killed here starts with either snapshot.
-        self.recording.saved(below, state, is_peers);
-        if is_peers {
-            self.snapshots.adopt(Some((below, file)), &mut self.storage)?;
-            self.counts.installed += 1;
-            self.proposals.pending.restored(self.replicated.sessions());
-            self.output.drop_chosen(below);
-            self.step(Event::Snapshot { below });
-        } else {
-            self.snapshots.adopt_own(below, file, &mut self.storage)?;
-            self.counts.snapshots += 1;
-        }
         self.event_log.log_snapshot(below, self.snapshots.bytes(), is_peers);
         Ok(())
     }
@@ -173,21 +174,6 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     pub(super) fn trims_now(&self) -> Option<Slot> {
         let trimmed = self.replica.parts().acceptor.trimmed;
         self.snapshots.trims_now(trimmed).filter(|_| !self.output.is_writing())
-    }
-
-    /// Replaces the state by a peer's snapshot, and returns the digest of the snapshot. Returns `None` if the machine cannot
-    /// restore the snapshot.
-    fn restore(&mut self, below: Slot, file: &S::SnapshotFile) -> Option<io::Result<StateId>> {
-        match snapshots::restore(&mut self.replicated, below, file) {
-            Ok(state) => {
-                self.snapshots.restored();
-                Some(state)
-            }
-            Err(error) => {
-                tracing::error!(%error, "a peer's snapshot cannot be used");
-                None
-            }
-        }
     }
 }
 

@@ -131,7 +131,7 @@ impl Peers {
         from: NodeId,
         packet: &Packet,
         parts: Parts<'_>,
-        sessions: &Sessions<M>,
+        sessions: Option<&Sessions<M>>,
         now: Now,
     ) -> bool {
         self.guard.accepts(from, packet, parts, sessions, now)

@@ -77,7 +77,7 @@ impl Guard {
         from: NodeId,
         packet: &Packet,
         parts: Parts<'_>,
-        sessions: &Sessions<M>,
+        sessions: Option<&Sessions<M>>,
         now: Now,
     ) -> bool {
         let Err(reason) = check(packet, parts, sessions) else { return true };
@@ -168,7 +168,7 @@ impl Known {
 fn check<M: StateMachine>(
     packet: &Packet,
     parts: Parts<'_>,
-    sessions: &Sessions<M>,
+    sessions: Option<&Sessions<M>>,
 ) -> Result<(), Implausible> {
     let known = Known {
         // Every vote is in a promised ballot or one below, and a campaign promises its own.
@@ -206,8 +206,8 @@ fn check<M: StateMachine>(
 }
 
 /// Checks the numbers of a forwarded command. Does not check those of a client's own session, because the client may
-/// choose them freely.
-fn entry<M: StateMachine>(bytes: &[u8], sessions: &Sessions<M>) -> Result<(), Implausible> {
+/// choose them freely. Without `sessions` no answer counts as heard.
+fn entry<M: StateMachine>(bytes: &[u8], sessions: Option<&Sessions<M>>) -> Result<(), Implausible> {
     // The beginning of `Entry::Command`, without a copy of its command. Other entries have no such numbers.
     const COMMAND: u32 = 1;
     type Beginning = (u32, SessionId, u64, u64);
@@ -221,7 +221,7 @@ fn entry<M: StateMachine>(bytes: &[u8], sessions: &Sessions<M>) -> Result<(), Im
         return Ok(());
     };
     // All commands whose answers were heard are forgotten, so the command before `least` must be forgotten, too.
-    let became = sessions.became(session, least - 1);
+    let became = sessions.and_then(|sessions| sessions.became(session, least - 1));
     if session.owner == Owner::Client || matches!(became, Some(Applied::Forgotten { .. })) {
         return Ok(());
     }
@@ -257,7 +257,7 @@ mod tests {
 
     fn refused(packet: &Packet) -> Option<Implausible> {
         let (replica, sessions) = known();
-        check(packet, replica.parts(), &sessions).err()
+        check(packet, replica.parts(), Some(&sessions)).err()
     }
 
     /// Every packet that carries a ballot.
@@ -384,7 +384,7 @@ mod tests {
         };
         let most = COMMANDS_AHEAD_MAX;
         let refused = |sessions: &Sessions<Counter>, packet| {
-            check(&packet, replica.parts(), sessions).is_err()
+            check(&packet, replica.parts(), Some(sessions)).is_err()
         };
         assert!(!refused(&sessions, forward(Owner::Node, 0, most)));
         for answered_below in [most + 1, u64::MAX] {
