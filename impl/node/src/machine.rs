@@ -85,8 +85,9 @@ pub trait StateMachine: Send + 'static {
     /// A node restores its own snapshot when it starts, and the snapshot of a peer on a thread of its own. Commands and
     /// reads of its clients wait for this call, and the node goes on to vote. A panic ends the node.
     ///
-    /// # Errors The bytes are no snapshot of this machine, or cannot be read. The state must then be as it was. A node
-    /// that is told to stop waits for this call, which gets an error when it reads on.
+    /// # Errors
+    /// The bytes are no snapshot of this machine, or cannot be read. The state must then be as it was. A node that is told
+    /// to stop waits for this call, which gets an error when it reads on.
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError>;
 
     /// The number of bytes that the state takes, for operators; 0 if the machine does not count them.
