@@ -28,8 +28,8 @@ use crate::{
 pub(super) struct Promises {
     /// The most bytes of the reports in a part, except for a single report that is longer.
     part_bytes: usize,
-    /// The last long promise to each peer, until that peer leads.
-    sent: BTreeMap<NodeId, Promise>,
+    /// The last long promise of this node, while it holds and its candidate does not lead. The owner of its ballot gets it.
+    sent: Option<Promise>,
     /// The promises of peers to this candidate of which not all parts have arrived.
     arriving: BTreeMap<NodeId, Arriving>,
     fault: Option<Fault>,
@@ -105,7 +105,7 @@ const REPORT_BYTES: usize = 25;
 
 impl Promises {
     pub(super) fn new(part_bytes: usize, fault: Option<Fault>) -> Self {
-        Self { part_bytes, sent: BTreeMap::new(), arriving: BTreeMap::new(), fault }
+        Self { part_bytes, sent: None, arriving: BTreeMap::new(), fault }
     }
 
     /// Returns the packet that carries a message of the replica: the message, the first part of a long promise, or the
@@ -113,12 +113,12 @@ impl Promises {
     /// because parts of the promise arrive.
     pub(super) fn packet(&mut self, to: To, message: Message) -> Option<Packet> {
         match (to, message) {
-            (To::Node(peer), Message::Promise { ballot, trimmed, reports })
+            (To::Node(_), Message::Promise { ballot, trimmed, reports })
                 if fitting(&reports, self.part_bytes) < reports.len() =>
             {
                 let promise = Promise { id: PromiseId { ballot, trimmed }, reports };
                 let part = promise.part(0, self.part_bytes);
-                self.sent.insert(peer, promise);
+                self.sent = Some(promise);
                 Some(part)
             }
             (To::Node(peer), Message::Prepare { ballot, first }) => {
@@ -133,25 +133,27 @@ impl Promises {
         }
     }
 
-    /// Returns the part that a peer asks for, or `None` if this node has no such promise.
-    pub(super) fn part(&self, peer: NodeId, id: PromiseId, offset: u64) -> Option<Packet> {
-        let promise = self.sent.get(&peer).filter(|promise| promise.id == id)?;
+    /// Returns the part that a candidate asks for, or `None` if this node has no such promise.
+    pub(super) fn part(&self, id: PromiseId, offset: u64) -> Option<Packet> {
+        let promise = self.sent.as_ref().filter(|promise| promise.id == id)?;
         let offset = usize::try_from(offset).ok().filter(|&it| it < promise.reports.len())?;
         Some(promise.part(offset, self.part_bytes))
     }
 
-    /// Drops the promise to a peer, which leads and needs no promise any more.
-    pub(super) fn leads(&mut self, peer: NodeId) {
-        self.sent.remove(&peer);
+    /// Drops the promise of a ballot in which a node leads, since that node needs it no more.
+    pub(super) fn leads_in(&mut self, ballot: Ballot) {
+        self.sent.take_if(|promise| promise.id.ballot == ballot);
     }
 
-    /// Drops the parts that have arrived, because this node is no candidate.
-    pub(super) fn is_no_candidate(&mut self) {
-        self.arriving.clear();
+    /// Drops what serves no more: a promise of a ballot below `promised`, and parts for another ballot than that in which
+    /// this node is a candidate.
+    pub(super) fn drop_old(&mut self, promised: Option<Ballot>, candidate: Option<Ballot>) {
+        self.sent.take_if(|promise| Some(promise.id.ballot) < promised);
+        self.arriving.retain(|_, it| Some(it.promise.id.ballot) == candidate);
     }
 
     /// Takes a part of a peer's promise. `candidate` is the ballot of this candidate, and the first slot of its Prepare
-    /// message.
+    /// message. It is `None` if this node awaits no promise of the peer.
     pub(super) fn take(
         &mut self,
         from: NodeId,
@@ -229,7 +231,7 @@ mod tests {
             panic!("{question:?}")
         };
         assert_eq!(first, FIRST);
-        acceptor.part(PEER, PromiseId { ballot, trimmed }, offset)
+        acceptor.part(PromiseId { ballot, trimmed }, offset)
     }
 
     fn to_peer(promises: &mut Promises, message: Message) -> Packet {
@@ -337,11 +339,22 @@ mod tests {
     #[test]
     fn promises_are_given_up() {
         let (mut acceptor, mut candidate) = ends(100);
-        let first = to_peer(&mut acceptor, promise(0));
-        let Taken::Part(question) = take(&mut candidate, first) else { panic!() };
-        acceptor.leads(PEER);
-        candidate.is_no_candidate();
-        assert_eq!(answer(&acceptor, &question), None);
-        assert_eq!(to_peer(&mut candidate, prepare()), Packet::Message(prepare()));
+        let ends: [fn(&mut Promises); 2] = [
+            |acceptor| acceptor.leads_in(ballot(2)),
+            |acceptor| acceptor.drop_old(Some(ballot(3)), None),
+        ];
+        for end in ends {
+            let first = to_peer(&mut acceptor, promise(0));
+            let Taken::Part(question) = take(&mut candidate, first) else { panic!() };
+            for promises in [&mut acceptor, &mut candidate] {
+                promises.leads_in(ballot(1));
+                promises.drop_old(Some(ballot(2)), Some(ballot(2)));
+            }
+            assert!(answer(&acceptor, &question).is_some());
+            end(&mut acceptor);
+            assert_eq!(answer(&acceptor, &question), None);
+            candidate.drop_old(Some(ballot(3)), Some(ballot(3)));
+            assert_eq!(to_peer(&mut candidate, prepare()), Packet::Message(prepare()));
+        }
     }
 }

@@ -133,7 +133,7 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
 
     /// Writes the snapshot that waits, if there is one, or restores it if a peer has sent it. The next turns trim the
     /// log. Before a snapshot of a peer is restored, the node applies nothing and serves no read. The caller must call
-    /// this between two turns.
+    /// this between two turns, and run the second one at once.
     ///
     /// # Errors
     /// The node cannot go on. It must not be used any more.

@@ -102,7 +102,7 @@ impl Config {
             phase2_quorum: majority,
             in_flight_max: 1 << 16,
             slots_ahead_max: 1 << 20,
-            batch_slots_max: 1 << 10,
+            batch_slots_max: 1 << 16,
         }
     }
 

@@ -105,7 +105,7 @@ async fn serve(settings: Settings) -> Result<(), ServeError> {
     let store = Disk::open_or_create(&settings.data, &identity)
         .map_err(|error| ServeError::Data(settings.data.clone(), error))?;
     let nodes = settings.peers.keys().copied().chain([settings.id]);
-    let config = Config { batch_slots_max: 1 << 16, ..Config::new(settings.id, nodes) };
+    let config = Config::new(settings.id, nodes);
     if settings.peers.is_empty() {
         tracing::warn!(
             "no --peer is given: this node is a cluster of one. Its data has no copy, and no node can join it later. For \

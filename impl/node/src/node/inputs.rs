@@ -124,7 +124,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     && Some(ballot) >= self.replica.parts().acceptor.promised
                 {
                     self.elections.hear_leader(ballot, chosen_below, now);
-                    self.promises.leads(from);
+                    self.promises.leads_in(ballot);
                     self.peers.queue(from, Packet::Following);
                 }
                 if let Message::Accepted { first, count, .. } = message {
@@ -153,7 +153,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Packet::HandOver { ballot } => self.take_over(from, ballot),
             Packet::PromisePart { ballot, trimmed, offset, reports, more } => {
                 let (id, part) = (PromiseId { ballot, trimmed }, (reports, more));
-                match self.promises.take(from, id, offset, part, self.candidate()) {
+                let awaits = self.candidate().filter(|(_, it)| !it.heard.contains(index));
+                let awaits = awaits.map(|(ballot, candidate)| (ballot, candidate.first));
+                match self.promises.take(from, id, offset, part, awaits) {
                     Taken::Whole(message) => self.step(Event::Message { from, message }),
                     Taken::Part(question) => {
                         // A ballot that gets promises is not given up for another one.
@@ -165,7 +167,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             }
             Packet::PromiseFrom { ballot, first, trimmed, offset } => {
                 let id = PromiseId { ballot, trimmed };
-                if let Some(part) = self.promises.part(from, id, offset) {
+                if let Some(part) = self.promises.part(id, offset) {
+                    // The candidate goes on, so this node does not begin another ballot either.
+                    self.elections.arm(Timer::Campaign, now);
                     self.peers.queue(from, part);
                 } else {
                     let message = Message::Prepare { ballot, first };

@@ -113,9 +113,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             goes_on &= self.take(input, now)?;
         }
         self.fire_timers(now);
-        if self.candidate().is_none() {
-            self.promises.is_no_candidate();
-        }
+        let candidate = self.candidate().map(|(ballot, _)| ballot);
+        self.promises.drop_old(self.replica.parts().acceptor.promised, candidate);
         self.release(now, transport);
         goes_on &= self.hand_over(now);
         self.ask_leader(now);
@@ -370,11 +369,11 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         parts.acceptor.promised.filter(|_| leads)
     }
 
-    /// The ballot in which this node is a candidate, and the first slot of its Prepare message.
-    fn candidate(&self) -> Option<(Ballot, Slot)> {
+    /// The ballot in which this node is a candidate, and the promises that it has.
+    fn candidate(&self) -> Option<(Ballot, &proposer::Candidate)> {
         let parts = self.replica.parts();
         let proposer::Role::Candidate(candidate) = parts.role else { return None };
-        parts.acceptor.promised.map(|ballot| (ballot, candidate.first))
+        parts.acceptor.promised.map(|ballot| (ballot, candidate))
     }
 
     /// The node to send requests to: this node if it leads with a quorum, otherwise the sender of the last heartbeat,

@@ -40,9 +40,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         }
     }
 
-    /// Begins a campaign if the pre-vote is won.
+    /// Begins a campaign if the pre-vote is won. A node that restores a snapshot lets others lead, because it lacks slots, and
+    /// could apply nothing.
     pub(super) fn campaign_if_granted(&mut self) {
-        if self.elections.wins_pre_vote() {
+        if !self.replicated.is_restoring() && self.elections.wins_pre_vote() {
             self.counts.campaigns += 1;
             self.step(Event::Timer(Timer::Campaign));
         }
@@ -77,12 +78,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         !self.hand_over.has_left(self.waiting(), now)
     }
 
-    /// Campaigns at once, because the leader asks for it. Does nothing if this node leaves, or if it has not promised
-    /// the ballot of the leader. With a lower promise it would campaign in vain. With a higher one it has another
-    /// leader.
+    /// Campaigns at once, because the leader asks for it. Does nothing if this node leaves or restores a snapshot, or if
+    /// it has not promised the ballot of the leader. With a lower promise it would campaign in vain. With a higher one it
+    /// has another leader.
     pub(super) fn take_over(&mut self, from: NodeId, ballot: Ballot) {
         let promised = self.replica.parts().acceptor.promised;
-        if promised == Some(ballot) && ballot.node == from && !self.hand_over.leaves() {
+        let may_lead = !self.hand_over.leaves() && !self.replicated.is_restoring();
+        if promised == Some(ballot) && ballot.node == from && may_lead {
             self.counts.campaigns += 1;
             self.step(Event::Timer(Timer::Campaign));
         }

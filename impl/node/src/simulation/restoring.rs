@@ -27,6 +27,7 @@ use paxos_store::{MemorySnapshot, StoreId};
 struct Follower {
     store: Disk,
     node: Node<Ledger, FaultyStore>,
+    now: Duration,
 }
 
 type Restore = Job<Ledger, MemorySnapshot>;
@@ -37,13 +38,13 @@ impl Follower {
         let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
         let machine = Ledger::default();
         let node = Node::recover(config, quick(), machine, store.open(), false);
-        Self { store, node: node.expect("its own store") }
+        Self { store, node: node.expect("its own store"), now: Duration::ZERO }
     }
 
     /// Runs a turn, and returns the packets to the leader.
     fn turn(&mut self, inputs: impl IntoIterator<Item = Input<Ledger>>) -> Vec<Packet> {
         let mut outbox = Outbox::of(&self.store);
-        assert!(self.node.durable_turn(inputs, Duration::ZERO, &mut outbox).expect("it goes on"));
+        assert!(self.node.durable_turn(inputs, self.now, &mut outbox).expect("it goes on"));
         let to_leader = |(to, packet)| (to == To::Node(NodeId(2))).then_some(packet);
         outbox.sent.into_iter().filter_map(to_leader).collect()
     }
@@ -183,6 +184,26 @@ fn a_node_votes_while_it_restores_a_snapshot() {
     assert_eq!((status.applied_below, status.trimmed_below), (Slot(12), Slot(10)));
     assert_eq!((status.snapshot_below, status.counts.installed), (Some(Slot(10)), 1));
     assert_eq!(asks_for_values(&follower.hears_message(heartbeat())), Some(Slot(12)));
+}
+
+/// A node that restores a snapshot lets others lead, also if it wins a pre-vote, or if the leader asks it to take over.
+#[test]
+fn a_node_that_restores_a_snapshot_does_not_campaign() {
+    let hand_over = Packet::HandOver { ballot: ballot() };
+    for asked in [hand_over, Packet::PreVoteGranted] {
+        let mut follower = Follower::new();
+        let log = log(&requests(12));
+        let (first, values) = (Slot(20), [Value::Noop].into());
+        follower.hears_message(Message::Accept { ballot: ballot(), first, values });
+        let job = follower.gets(10, snapshot(&log[..10]));
+        follower.now = quick().election_timeout * 3;
+        follower.turn([]);
+        follower.hears(asked.clone());
+        assert_eq!(follower.status().counts.campaigns, 0, "{asked:?}");
+        follower.restores(job);
+        follower.hears(asked.clone());
+        assert_eq!(follower.status().counts.campaigns, 1, "{asked:?}");
+    }
 }
 
 /// A node that learns all values of a snapshot before the snapshot is whole goes on without it.
