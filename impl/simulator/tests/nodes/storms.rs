@@ -230,8 +230,8 @@ fn a_node_that_catches_up_asks_for_each_value_once() {
 }
 
 /// A candidate that is far behind gets promises in parts of bounded size, and each vote about once in a ballot, although it
-/// repeats its question before all parts have arrived. It leads, although its promise takes longer than any election timeout:
-/// nobody begins another ballot while parts arrive.
+/// repeats its question before all parts have arrived. Its promise takes longer than any election timeout. The candidate leads all the
+/// same, because no node begins another ballot while parts arrive.
 #[test]
 fn a_long_promise_comes_in_parts_and_once() {
     const SLOTS: u64 = 2_000;
