@@ -163,6 +163,7 @@ mod timers;
 mod transfer;
 pub mod turn;
 pub mod typed;
+mod window;
 pub mod wire;
 
 use std::{io, pin::pin, thread};

@@ -6,7 +6,7 @@ use paxos_recording::RecordingOptions;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::faults::Fault;
+use crate::{faults::Fault, transfer::PART_BYTES_MAX};
 
 /// Defines the options once: each with its documentation, its type and its default.
 macro_rules! options {
@@ -77,6 +77,8 @@ options! {
     /// The most bytes of the reports in a packet, except for a single report that is longer. A longer promise goes in
     /// parts. Default: 1 MiB.
     promise_part_bytes: usize = 1 << 20,
+    /// The most bytes of a part in which a snapshot is sent to a peer. Default: 256 KiB.
+    snapshot_part_bytes: usize = PART_BYTES_MAX,
     /// The seed of the random election timeouts. Default: 0.
     seed: u64 = 0,
 }
@@ -115,7 +117,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// The largest `inputs_per_turn_max`. The queue for later turns has room for four times as many inputs.
 const INPUTS_MAX: usize = 1 << 20;
 /// The largest `promise_part_bytes`.
-const PART_BYTES_MAX: usize = 1 << 29;
+const PROMISE_PART_BYTES_MAX: usize = 1 << 29;
 
 impl Options {
     /// Returns a builder that begins with the defaults.
@@ -164,7 +166,8 @@ impl OptionsBuilder {
         number("inputs_per_turn_max", options.inputs_per_turn_max, 1..=INPUTS_MAX)?;
         number("snapshot_bytes", options.snapshot_bytes, 1..=u64::MAX)?;
         number("snapshot_slots", options.snapshot_slots, 1..=u64::MAX)?;
-        number("promise_part_bytes", options.promise_part_bytes, 1..=PART_BYTES_MAX)?;
+        number("promise_part_bytes", options.promise_part_bytes, 1..=PROMISE_PART_BYTES_MAX)?;
+        number("snapshot_part_bytes", options.snapshot_part_bytes, 1..=PART_BYTES_MAX)?;
         Ok(options)
     }
 }
@@ -253,6 +256,7 @@ mod tests {
             (Options::builder().snapshot_bytes(0), "snapshot_bytes"),
             (Options::builder().snapshot_slots(0), "snapshot_slots"),
             (Options::builder().promise_part_bytes(0), "promise_part_bytes"),
+            (Options::builder().snapshot_part_bytes(1 << 20), "snapshot_part_bytes"),
         ] {
             assert_eq!(builder.build().unwrap_err().option, option);
         }

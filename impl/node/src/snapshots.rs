@@ -223,7 +223,9 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         offset: u64,
     ) -> Result<Option<Packet>, StorageError> {
         let durable = self.durable.as_ref();
-        durable.map(|durable| transfer::part(durable, below, offset)).transpose()
+        durable
+            .map(|durable| transfer::part(durable, below, offset, self.options.snapshot_part_bytes))
+            .transpose()
     }
 
     /// True while a peer's snapshot arrives.
@@ -241,7 +243,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         Some(first)
     }
 
-    /// Asks again for a part that has not come in time. Gives up a peer that was silent for too long; another peer that
+    /// Asks again for the next part if no part has come in time. Gives up a peer that was silent for too long; another peer that
     /// has trimmed its log says so when it is asked for trimmed slots.
     pub(super) fn fetch_again(
         &mut self,
@@ -249,18 +251,18 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         is_silent: impl Fn(NodeId) -> bool,
     ) -> Option<(NodeId, Packet)> {
         let Next::Arrives(transfer) = &mut self.next else { return None };
-        if now.saturating_sub(transfer.asked()) < self.options.resend {
+        if now.saturating_sub(transfer.moved()) < self.options.resend {
             return None;
         }
         if is_silent(transfer.from()) {
             self.next = Next::None;
             return None;
         }
-        Some((transfer.from(), transfer.again(now)))
+        Some((transfer.from(), transfer.ask_again(now)))
     }
 
-    /// Takes a part of a peer's snapshot. Returns the question for the next part. A whole snapshot is to be restored,
-    /// and takes the machine. Gives up a whole snapshot if this node knows all slots below its end to be chosen.
+    /// Takes a part of a peer's snapshot. Returns the questions for further parts. A whole snapshot is to be
+    /// restored, and takes the machine. Gives up a whole snapshot if this node knows all slots below its end to be chosen.
     ///
     /// Invariant: a snapshot is ahead of the machine into which it is restored. Only slots that are known to be chosen
     /// are applied, and none is applied while the job has the machine. The node may learn further slots meanwhile.
@@ -275,21 +277,21 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         now: Now,
         replicated: &mut Replicated<M>,
         storage: &mut impl Storage<SnapshotFile = F>,
-    ) -> Result<Option<Packet>, StorageError> {
-        let Next::Arrives(transfer) = &mut self.next else { return Ok(None) };
+    ) -> Result<Vec<Packet>, StorageError> {
+        let Next::Arrives(transfer) = &mut self.next else { return Ok(Vec::new()) };
         if transfer.from() != from {
-            return Ok(None); // This node does not ask that peer any more.
+            return Ok(Vec::new()); // This node does not ask that peer any more.
         }
-        match transfer.take(part, || storage.begin_snapshot())? {
+        match transfer.take(part, now, || storage.begin_snapshot())? {
             Taken::Whole(below, file) if below > chosen_below => {
                 let source = Source::Peer(replicated.begin_restore());
                 self.next = Next::Due(Job { below, source, file });
             }
             Taken::Whole(..) => self.next = Next::None,
-            Taken::Part => return Ok(Some(transfer.again(now))),
+            Taken::Part => return Ok(transfer.ask(now)),
             Taken::Nothing => {}
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 }
 

@@ -1,12 +1,15 @@
-//! The transfer of a snapshot from a peer. The receiver asks for one part after the other, and writes each to its
-//! store.
+//! The transfer of a snapshot from a peer. The receiver asks for the parts in their order, and writes each to its store.
+//! Several parts are under way at once, so that neither node waits for the other one. Their number is that of a
+//! [`Window`].
 
-use super::{packet::Packet, timers::Now};
+use std::collections::VecDeque;
+
+use super::{packet::Packet, timers::Now, window::Window};
 use paxos::types::{NodeId, Slot};
 use paxos_store::{SnapshotFile, StorageError};
 
-/// The length of a part in bytes, except for the last one.
-pub(super) const PART: usize = 256 << 10;
+/// The most bytes of a part.
+pub(super) const PART_BYTES_MAX: usize = 256 << 10;
 
 /// The longest snapshot that is taken from a peer, in bytes.
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
@@ -41,22 +44,28 @@ pub(super) struct Transfer<F> {
     from: NodeId,
     /// The snapshot, as far as it has arrived; `None` until the first part has arrived.
     what: Option<What<F>>,
-    asked: Now,
+    /// The parts that are under way: the byte at which each begins, and the time of its question.
+    asked: VecDeque<(u64, Now)>,
+    window: Window,
+    /// The time at which a part was last asked for or taken.
+    moved: Now,
 }
 
 #[derive(Debug)]
 struct What<F> {
     below: Slot,
     length: u64,
+    /// The bytes of the first part. All but the last one have as many.
+    part_bytes: u64,
     file: F,
 }
 
 impl<F: SnapshotFile> Transfer<F> {
     /// Begins a transfer from a peer. Returns it with the question for the first part.
     pub(super) fn begin(from: NodeId, now: Now) -> (Self, Packet) {
-        let transfer = Self { from, what: None, asked: now };
-        let first = transfer.next();
-        (transfer, first)
+        let (window, asked) = (Window::default(), VecDeque::from([(0, now)]));
+        let transfer = Self { from, what: None, asked, window, moved: now };
+        (transfer, Packet::Fetch { below: None, offset: 0 })
     }
 
     /// The peer that sends the snapshot.
@@ -64,22 +73,33 @@ impl<F: SnapshotFile> Transfer<F> {
         self.from
     }
 
-    /// The time at which a part was last asked for.
-    pub(super) fn asked(&self) -> Now {
-        self.asked
+    /// The time at which a part was last asked for or taken.
+    pub(super) fn moved(&self) -> Now {
+        self.moved
     }
 
-    /// Returns the question for the next part.
-    fn next(&self) -> Packet {
+    /// Returns the questions for further parts, as many as the window has room for.
+    pub(super) fn ask(&mut self, now: Now) -> Vec<Packet> {
+        let Some(What { below, length, part_bytes, file }) = &self.what else { return Vec::new() };
+        let after_last = self.asked.back().map(|(offset, _)| offset + part_bytes);
+        let mut offset = after_last.unwrap_or(file.length());
+        let mut questions = Vec::new();
+        while self.asked.len() < self.window.parts() && offset < *length {
+            self.asked.push_back((offset, now));
+            questions.push(Packet::Fetch { below: Some(*below), offset });
+            offset += part_bytes;
+        }
+        questions
+    }
+
+    /// Returns the question for the next part, because the parts that are under way may be lost.
+    pub(super) fn ask_again(&mut self, now: Now) -> Packet {
         let below = self.what.as_ref().map(|what| what.below);
         let offset = self.what.as_ref().map_or(0, |what| what.file.length());
+        self.window.lost();
+        self.asked = VecDeque::from([(offset, now)]);
+        self.moved = now;
         Packet::Fetch { below, offset }
-    }
-
-    /// Returns the question for the next part, and notes the time of it.
-    pub(super) fn again(&mut self, now: Now) -> Packet {
-        self.asked = now;
-        self.next()
     }
 
     /// Takes a part. The first part of a snapshot begins a file.
@@ -89,6 +109,7 @@ impl<F: SnapshotFile> Transfer<F> {
     pub(super) fn take(
         &mut self,
         part: Part<'_>,
+        now: Now,
         begin: impl FnOnce() -> Result<F, StorageError>,
     ) -> Result<Taken<F>, StorageError> {
         let Part { below, length, offset, bytes } = part;
@@ -100,7 +121,9 @@ impl<F: SnapshotFile> Transfer<F> {
         let newest = self.what.as_ref().is_none_or(|what| what.below <= below);
         if !same && offset == 0 && newest {
             // This is the first part, or the peer has a newer snapshot by now.
-            self.what = Some(What { below, length, file: begin()? });
+            let part_bytes = bytes.len() as u64;
+            self.what = Some(What { below, length, part_bytes, file: begin()? });
+            self.asked.retain(|(asked, _)| *asked == 0);
         }
         let fits = |what: &&mut What<F>| {
             (what.below, what.length, what.file.length()) == (below, length, offset)
@@ -108,6 +131,10 @@ impl<F: SnapshotFile> Transfer<F> {
         };
         let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
         what.file.write_all(bytes).map_err(StorageError::io("write the snapshot"))?;
+        self.moved = now;
+        if let Some((_, at)) = self.asked.pop_front() {
+            self.window.came(now.saturating_sub(at), self.asked.len());
+        }
         if what.file.length() < length {
             return Ok(Taken::Part);
         }
@@ -116,7 +143,7 @@ impl<F: SnapshotFile> Transfer<F> {
     }
 }
 
-/// Returns the part of the durable snapshot that a peer asks for.
+/// Returns the part of the durable snapshot that a peer asks for, of this many bytes at most.
 ///
 /// # Errors
 /// The part cannot be read.
@@ -124,12 +151,13 @@ pub(super) fn part(
     durable: &(Slot, impl SnapshotFile),
     below: Option<Slot>,
     offset: u64,
+    bytes_max: usize,
 ) -> Result<Packet, StorageError> {
     let (durable, file) = durable;
     let length = file.length();
     let same = below.is_none_or(|below| below == *durable) && offset <= length;
     let offset = if same { offset } else { 0 }; // Another snapshot is sent from its beginning.
-    let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(PART);
+    let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(bytes_max);
     let mut part = vec![0; bytes];
     file.read_at(offset, &mut part).map_err(StorageError::io("read the snapshot"))?;
     Ok(Packet::Chunk { below: *durable, length, offset, part: part.into() })
@@ -142,14 +170,22 @@ mod tests {
     use super::*;
     use paxos_store::MemorySnapshot;
 
+    const PART: usize = 100;
+    const PARTS: usize = 40;
+
     fn snapshot(below: u64) -> (Slot, MemorySnapshot) {
         let mut file = MemorySnapshot::default();
-        file.write_all(&vec![below as u8; 2 * PART + 1]).unwrap();
+        file.write_all(&whole(below)).unwrap();
         (Slot(below), file)
     }
 
+    fn whole(below: u64) -> Vec<u8> {
+        let bytes = (PARTS - 1) * PART + 1; // The last part is short.
+        (0..bytes).map(|byte| (byte as u64 ^ below) as u8).collect()
+    }
+
     fn part(below: u64, asked: Option<Slot>, offset: u64) -> Packet {
-        super::part(&snapshot(below), asked, offset).unwrap()
+        super::part(&snapshot(below), asked, offset, PART).unwrap()
     }
 
     fn begin() -> (Transfer<MemorySnapshot>, Packet) {
@@ -161,11 +197,11 @@ mod tests {
         let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
         let begin = || Ok(MemorySnapshot::default());
         let part = Part { below, length, offset, bytes: &part };
-        match transfer.take(part, begin).unwrap() {
+        match transfer.take(part, Now::ZERO, begin).unwrap() {
             Taken::Whole(below, file) => {
                 let mut bytes = Vec::new();
                 file.reader().read_to_end(&mut bytes).unwrap();
-                assert_eq!(bytes, vec![below.0 as u8; 2 * PART + 1]);
+                assert!(bytes == whole(below.0), "the parts of {below} are in their order");
                 "whole"
             }
             Taken::Part => "part",
@@ -173,14 +209,27 @@ mod tests {
         }
     }
 
+    fn answer(below: u64, question: &Packet) -> Packet {
+        let &Packet::Fetch { below: asked, offset } = question else { panic!("{question:?}") };
+        part(below, asked, offset)
+    }
+
+    /// Each part is asked for once. The first ones show how many may be under way.
     #[test]
     fn all_parts_are_the_whole() {
-        let (mut transfer, mut packet) = begin();
-        for expected in ["part", "part", "whole"] {
-            let Packet::Fetch { below, offset } = packet else { panic!("{packet:?}") };
-            assert_eq!(give(&mut transfer, part(7, below, offset)), expected);
-            packet = transfer.again(Now::ZERO);
+        let (mut transfer, first) = begin();
+        let (mut questions, mut asked, mut most) = (VecDeque::from([first]), 1, 0);
+        loop {
+            let question = questions.pop_front().expect("a part is under way");
+            match give(&mut transfer, answer(7, &question)) {
+                "part" => questions.extend(transfer.ask(Now::ZERO)),
+                used => break assert_eq!(used, "whole"),
+            }
+            most = most.max(questions.len());
+            asked += 1;
         }
+        assert!(questions.is_empty());
+        assert_eq!((asked, most), (PARTS, PARTS / 2), "each part lets one more be under way");
     }
 
     #[test]
@@ -191,14 +240,37 @@ mod tests {
         assert_eq!(give(&mut transfer, first), "nothing");
     }
 
+    /// After a loss, the parts that were under way may still come. Each is taken once.
+    #[test]
+    fn lost_parts_are_asked_for_again() {
+        let (mut transfer, first) = begin();
+        assert_eq!(give(&mut transfer, answer(7, &first)), "part");
+        let under_way = transfer.ask(Now::ZERO);
+        let [lost, late] = &under_way[..] else { panic!("{under_way:?}") };
+        assert_eq!(give(&mut transfer, answer(7, late)), "nothing", "a part before it lacks");
+        assert_eq!(transfer.ask_again(Now::ZERO), *lost);
+        assert!(transfer.ask(Now::ZERO).is_empty(), "one part is under way after a loss");
+        assert_eq!(give(&mut transfer, answer(7, lost)), "part");
+        assert_eq!(give(&mut transfer, answer(7, late)), "part");
+        assert_eq!(give(&mut transfer, answer(7, late)), "nothing");
+    }
+
     #[test]
     fn a_newer_snapshot_begins_anew_and_an_older_one_does_not() {
         let (mut transfer, _) = begin();
         let offset = PART as u64;
         assert_eq!(give(&mut transfer, part(7, None, 0)), "part");
-        assert_eq!(give(&mut transfer, part(8, Some(Slot(7)), offset)), "part");
+        let under_way = transfer.ask(Now::ZERO);
+        assert_eq!(give(&mut transfer, answer(8, &under_way[0])), "part");
+        assert_eq!(
+            give(&mut transfer, answer(8, &under_way[1])),
+            "nothing",
+            "it begins anew again"
+        );
         assert_eq!(give(&mut transfer, part(7, Some(Slot(7)), offset)), "nothing", "it is late");
         assert_eq!(give(&mut transfer, part(7, None, 0)), "nothing");
-        assert_eq!(give(&mut transfer, part(8, Some(Slot(8)), offset)), "part");
+        let next = Packet::Fetch { below: Some(Slot(8)), offset };
+        assert_eq!(transfer.ask(Now::ZERO)[0], next);
+        assert_eq!(give(&mut transfer, answer(8, &next)), "part");
     }
 }

@@ -187,10 +187,10 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 let part = Part { below, length, offset, bytes: &part };
                 let chosen = self.replica.parts().learner.below;
                 let (replicated, storage) = (&mut self.replicated, &mut self.storage);
-                let next =
+                let questions =
                     self.snapshots.take_part(from, part, chosen, now, replicated, storage)?;
-                if let Some(next) = next {
-                    self.peers.queue(from, next);
+                for question in questions {
+                    self.peers.queue(from, question);
                 }
             }
         }
