@@ -3,7 +3,7 @@
 //! A store holds one snapshot beside the durable one. So a node writes no snapshot of its own while that of a peer
 //! arrives or is restored, and asks no peer for one while it writes its own.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use paxos::{NodeId, Slot};
 use paxos_store::{SnapshotFile, Storage, StorageError};
@@ -22,14 +22,25 @@ use crate::{
 /// size of the last snapshot, divided by this number.
 const GROWTH: u64 = 8;
 
+/// A snapshot that a peer fetches is not replaced before the log has grown by its size, divided by this number. The log
+/// that such a peer needs next is kept up to this size. So a peer that fetches twice as fast as the log grows needs one
+/// snapshot.
+const GROWTH_DURING_FETCH: u64 = 2;
+
+/// A peer that has fetched the snapshot may need this time, and the time to restore it, before it asks for the log.
+const FETCH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bytes of a snapshot that a slow peer restores in a second.
+const RESTORED_PER_SECOND: u64 = 64 << 20;
+
 /// The bytes of the log up to which a node keeps slots that its snapshot replaces, for peers that are a little behind.
 const KEPT_BYTES: u64 = 32 << 20;
 
 /// The most slots that a turn trims. It takes some milliseconds to give back their memory.
 const TRIMMED_MAX: u64 = 10_000;
 
-/// The number of parts in which the kept log is measured. A node keeps up to one part less than [`KEPT_BYTES`].
-const KEPT_PARTS: usize = 8;
+/// The bytes of the parts in which the kept log is measured. A node keeps up to one part less than [`KEPT_BYTES`].
+const KEPT_PART: u64 = KEPT_BYTES / 8;
 
 /// The bytes that a slot of the log takes beside its command.
 const SLOT_BYTES: u64 = 256;
@@ -43,6 +54,10 @@ pub(super) struct Snapshots<M: StateMachine, F> {
     log: LogBytes,
     /// The slot below which the log is trimmed, some slots in each turn.
     trim_below: Slot,
+    /// The bytes of the log that the node keeps when it adopts the next snapshot.
+    kept_bytes: u64,
+    /// A peer fetches or restores the durable snapshot until this time, as far as this node knows.
+    fetched_until: Now,
     next: Next<M, F>,
     options: Options,
 }
@@ -50,7 +65,7 @@ pub(super) struct Snapshots<M: StateMachine, F> {
 /// The bytes of the applied log, in parts.
 #[derive(Default)]
 struct LogBytes {
-    /// The slot after each of the last [`KEPT_PARTS`] parts.
+    /// The slot after each part that is not trimmed, the last part first.
     ends: VecDeque<Slot>,
     /// The bytes after the last part.
     bytes: u64,
@@ -59,16 +74,22 @@ struct LogBytes {
 impl LogBytes {
     fn applied(&mut self, slot: Slot, bytes: u64) {
         self.bytes += bytes + SLOT_BYTES;
-        if self.bytes >= KEPT_BYTES / KEPT_PARTS as u64 {
+        if self.bytes >= KEPT_PART {
             self.bytes = 0;
-            self.ends.truncate(KEPT_PARTS - 1);
             self.ends.push_front(slot.plus(1));
         }
     }
 
-    /// Returns the slot from which on the log has less than [`KEPT_BYTES`].
-    fn kept_from(&self) -> Slot {
-        self.ends.get(KEPT_PARTS - 1).copied().unwrap_or_default()
+    /// Returns the slot from which on the log has less than this many bytes.
+    fn kept_from(&self, bytes: u64) -> Slot {
+        let parts = (bytes / KEPT_PART) as usize;
+        self.ends.get(parts - 1).copied().unwrap_or_default()
+    }
+
+    /// Forgets the parts that end below this slot.
+    fn trim(&mut self, below: Slot) {
+        let kept = self.ends.partition_point(|end| *end >= below);
+        self.ends.truncate(kept);
     }
 }
 
@@ -92,6 +113,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
             applied_bytes: 0,
             log: LogBytes::default(),
             trim_below: Slot(0),
+            kept_bytes: KEPT_BYTES,
+            fetched_until: Now::ZERO,
             next: Next::None,
             options,
         }
@@ -126,14 +149,20 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     }
 
     /// Returns true if the state at this slot is to become the next snapshot.
-    pub(super) fn is_due(&self, applied: Slot) -> bool {
+    pub(super) fn is_due(&self, applied: Slot, now: Now) -> bool {
         let slots = applied.0.saturating_sub(self.below().unwrap_or_default().0);
         let is_long = slots >= self.options.snapshot_slots
             || self.applied_bytes >= self.options.snapshot_bytes;
+        let growth = if self.is_fetched(now) { GROWTH_DURING_FETCH } else { GROWTH };
         matches!(self.next, Next::None)
             && slots > 0
             && is_long
-            && self.applied_bytes + slots * SLOT_BYTES >= self.bytes() / GROWTH
+            && self.applied_bytes + slots * SLOT_BYTES >= self.bytes() / growth
+    }
+
+    /// Returns true if a peer fetches or restores the durable snapshot, as far as this node knows.
+    fn is_fetched(&self, now: Now) -> bool {
+        now < self.fetched_until
     }
 
     /// Begins a snapshot of the state below a slot.
@@ -144,11 +173,14 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         &mut self,
         below: Slot,
         state: Frozen,
+        now: Now,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
         let file = storage.begin_snapshot()?;
         self.next = Next::Due(Job { below, source: Source::Own(state), file });
         self.applied_bytes = 0;
+        let fetched = if self.is_fetched(now) { self.bytes() / GROWTH_DURING_FETCH } else { 0 };
+        self.kept_bytes = fetched.max(KEPT_BYTES);
         Ok(())
     }
 
@@ -165,7 +197,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
 
     /// Adopts a snapshot of this node as the durable one. The next turns trim the log. It keeps the slots that the
     /// snapshot lacks. If these are less than [`KEPT_BYTES`], it also keeps slots before them, for peers that are a
-    /// little behind, but none that the snapshot before replaces.
+    /// little behind, but none that the snapshot before replaces. If a peer fetched that snapshot when this one was
+    /// begun, more is kept, as [`GROWTH_DURING_FETCH`] says.
     ///
     /// # Errors
     /// The store fails.
@@ -175,7 +208,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         file: F,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
-        self.trim_below = self.below().unwrap_or_default().max(below.min(self.log.kept_from()));
+        let kept_from = self.log.kept_from(self.kept_bytes);
+        self.trim_below = self.below().unwrap_or_default().max(below.min(kept_from));
         self.adopt(below, file, storage)
     }
 
@@ -190,6 +224,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
         self.applied_bytes = 0;
+        self.trim_below = below;
         self.adopt(below, file, storage)
     }
 
@@ -200,6 +235,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
         self.next = Next::None;
+        self.log.trim(self.trim_below);
         storage.adopt_snapshot(below, file)?;
         self.durable = storage.snapshot();
         Ok(())
@@ -218,14 +254,15 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// # Errors
     /// The part cannot be read.
     pub(super) fn part(
-        &self,
+        &mut self,
         below: Option<Slot>,
         offset: u64,
+        now: Now,
     ) -> Result<Option<Packet>, StorageError> {
-        let durable = self.durable.as_ref();
-        durable
-            .map(|durable| transfer::part(durable, below, offset, self.options.snapshot_part_bytes))
-            .transpose()
+        let Some(durable) = &self.durable else { return Ok(None) };
+        let restore = Duration::from_secs(self.bytes() / RESTORED_PER_SECOND);
+        self.fetched_until = now + FETCH_PATIENCE + restore;
+        transfer::part(durable, below, offset, self.options.snapshot_part_bytes).map(Some)
     }
 
     /// True while a peer's snapshot arrives.
@@ -297,7 +334,9 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
 
 #[cfg(test)]
 mod tests {
-    use paxos_store::MemorySnapshot;
+    use std::io::Write;
+
+    use paxos_store::{MemorySnapshot, MemoryStore, StoreId};
 
     use super::*;
     use crate::machine::tests::Counter;
@@ -322,12 +361,70 @@ mod tests {
             let (mut log, slot_bytes) = (LogBytes::default(), bytes + SLOT_BYTES);
             for slot in 0..3 * KEPT_BYTES / slot_bytes {
                 log.applied(Slot(slot), bytes);
-                let kept = (slot + 1 - log.kept_from().0) * slot_bytes;
-                let part = KEPT_BYTES / KEPT_PARTS as u64;
-                assert!(kept < KEPT_BYTES + KEPT_PARTS as u64 * slot_bytes, "{kept} of {bytes}");
-                assert!(log.kept_from() == Slot(0) || kept >= KEPT_BYTES - part, "{kept}");
+                let from = log.kept_from(KEPT_BYTES);
+                let kept = (slot + 1 - from.0) * slot_bytes;
+                assert!(kept < KEPT_BYTES + 8 * slot_bytes, "{kept} of {bytes}");
+                assert!(from == Slot(0) || kept >= KEPT_BYTES - KEPT_PART, "{kept}");
             }
-            assert!(log.kept_from() > Slot(0));
+            let from = log.kept_from(KEPT_BYTES);
+            assert!(from > Slot(0) && log.kept_from(2 * KEPT_BYTES) < from);
+            let parts = log.ends.len();
+            log.trim(from);
+            assert!(log.kept_from(KEPT_BYTES) == from && log.ends.len() < parts);
+            assert_eq!(log.kept_from(2 * KEPT_BYTES), Slot(0), "the rest is trimmed");
         }
+    }
+
+    /// The snapshots of a node with a durable one of this many bytes, below slot 1.
+    fn with_durable(bytes: u64) -> (Snapshots<Counter, MemorySnapshot>, MemoryStore) {
+        let mut store = MemoryStore::new(StoreId(1));
+        let mut file = store.begin_snapshot().expect("there is memory");
+        file.write_all(&vec![0; bytes as usize]).expect("there is memory");
+        store.adopt_snapshot(Slot(1), file).expect("there is memory");
+        let options = Options::builder().snapshot_slots(1).build().expect("options that work");
+        (Snapshots::new(store.snapshot(), options), store)
+    }
+
+    /// A snapshot that a peer fetches or restores is replaced later, but not much later.
+    #[test]
+    fn a_fetched_snapshot_is_not_replaced_soon() {
+        let bytes = 8 << 20;
+        let (mut snapshots, _) = with_durable(bytes);
+        let soon = bytes / GROWTH;
+        snapshots.applied(Slot(1), soon);
+        assert!(snapshots.is_due(Slot(2), Now::ZERO));
+        let part = snapshots.part(None, 0, Now::ZERO).expect("there is memory");
+        assert!(matches!(part, Some(Packet::Chunk { .. })));
+        assert!(!snapshots.is_due(Slot(2), Now::ZERO));
+        assert!(snapshots.is_due(Slot(2), FETCH_PATIENCE), "the peer has had time");
+        snapshots.applied(Slot(2), bytes / GROWTH_DURING_FETCH - soon);
+        assert!(snapshots.is_due(Slot(3), Now::ZERO), "the log would grow without a bound");
+    }
+
+    /// A peer that has fetched a snapshot finds the log behind it, unless that has more than half the bytes of the
+    /// snapshot.
+    #[test]
+    fn the_log_behind_a_fetched_snapshot_is_kept() {
+        let bytes = 3 * KEPT_BYTES;
+        let trimmed_below = |fetched: bool, log_bytes: u64| {
+            let (mut snapshots, mut store) = with_durable(bytes);
+            if fetched {
+                snapshots.part(None, 0, Now::ZERO).expect("there is memory");
+            }
+            let slots = log_bytes / KEPT_PART;
+            for slot in 1..=slots {
+                snapshots.applied(Slot(slot), KEPT_PART - SLOT_BYTES);
+            }
+            let below = Slot(slots + 1);
+            let state = Box::new(|_: &mut dyn Write| Ok(()));
+            snapshots.begin(below, state, Now::ZERO, &mut store).expect("there is memory");
+            let job = snapshots.take_job().expect("it has begun");
+            snapshots.adopt_own(below, job.file, &mut store).expect("there is memory");
+            snapshots.trims_now(Slot(1))
+        };
+        let half = bytes / 2;
+        assert!(trimmed_below(false, half) > Some(Slot(1)), "peers are a little behind at most");
+        assert_eq!(trimmed_below(true, half - KEPT_PART), None);
+        assert!(trimmed_below(true, half + KEPT_PART) > Some(Slot(1)), "the log is bounded");
     }
 }

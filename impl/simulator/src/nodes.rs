@@ -135,6 +135,8 @@ pub struct Counts {
     pub reported: u64,
     /// Parts of Promise messages that are too long for one packet.
     pub promise_parts: u64,
+    /// Bytes of snapshots that nodes sent to their peers.
+    pub snapshot_bytes: u64,
     /// Accept messages that left a leader since its last sync, if its disk then failed.
     pub unvoted: u64,
 }
@@ -152,6 +154,7 @@ impl Counts {
                 self.reported += reports.len() as u64;
                 self.promise_parts += 1;
             }
+            Packet::Chunk { part, .. } => self.snapshot_bytes += part.len() as u64,
             _ => {}
         }
     }
@@ -220,7 +223,7 @@ impl<M: StateMachine> fmt::Debug for Simulation<M> {
 }
 
 /// Returns options that let much happen in little time: elections after 150 ms, a snapshot every 20 slots, one vote in each
-/// part of a promise.
+/// part of a promise, 100 bytes in each part of a snapshot.
 pub fn options() -> OptionsBuilder {
     Options::builder()
         .election_timeout(Duration::from_millis(150))
@@ -229,6 +232,7 @@ pub fn options() -> OptionsBuilder {
         .request_timeout(Duration::from_secs(3))
         .snapshot_slots(20)
         .promise_part_bytes(1)
+        .snapshot_part_bytes(100)
 }
 
 /// Time, nodes and faults.

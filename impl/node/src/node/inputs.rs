@@ -179,7 +179,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             // This node does not lead, so it drops forwarded commands. The sender sends them again.
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
-                if let Some(part) = self.snapshots.part(below, offset)? {
+                if let Some(part) = self.snapshots.part(below, offset, now)? {
                     self.peers.queue(from, part);
                 }
             }

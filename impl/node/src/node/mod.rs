@@ -123,7 +123,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         // Comes last, because what leaves before the sync must not depend on a record.
         self.trim();
         self.release(now, transport);
-        self.begin_snapshot()?;
+        self.begin_snapshot(now)?;
         if self.is_idle() {
             self.proposals.batch_done();
         }
@@ -199,13 +199,13 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(())
     }
 
-    fn begin_snapshot(&mut self) -> Result<(), NodeError> {
+    fn begin_snapshot(&mut self, now: Now) -> Result<(), NodeError> {
         let applied = self.replicated.applied();
         // The store is not free during a write.
         let free = !self.output.is_writing();
         if free
             && self.replicated.halted().is_none()
-            && self.snapshots.is_due(applied)
+            && self.snapshots.is_due(applied, now)
             && let Some(sessions) = self.replicated.sessions()
         {
             let below = match self.fault {
@@ -213,7 +213,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                 _ => applied,
             };
             let state = sessions.snapshot_with(self.fault);
-            self.snapshots.begin(below, state, &mut self.storage)?;
+            self.snapshots.begin(below, state, now, &mut self.storage)?;
         }
         Ok(())
     }

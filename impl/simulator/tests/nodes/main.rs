@@ -4,4 +4,5 @@ mod faults;
 mod hand_over;
 mod ledger;
 mod sessions;
+mod slow_link;
 mod storms;
