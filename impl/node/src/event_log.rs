@@ -13,11 +13,25 @@ pub(super) struct EventLog {
     node: NodeId,
     role: Option<Role>,
     leader: Option<NodeId>,
+    peers_snapshot: PeersSnapshot,
+}
+
+/// The snapshot of a peer that a node fetches or restores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PeersSnapshot {
+    #[default]
+    None,
+    Arrives {
+        from: NodeId,
+        below: Slot,
+        bytes: u64,
+    },
+    IsRestored,
 }
 
 impl EventLog {
     pub(super) fn new(node: NodeId) -> Self {
-        Self { node, role: None, leader: None }
+        Self { node, role: None, leader: None, peers_snapshot: PeersSnapshot::None }
     }
 
     /// Logs a change of the role or of the leader. `missing` are the peers that have not met this node yet, `ballot` is
@@ -59,6 +73,19 @@ impl EventLog {
             }
             (Some(before), None) => tracing::info!(node, leader = before.0, "hears of no leader"),
             _ => {}
+        }
+    }
+
+    /// Logs that a node begins to fetch or to restore the snapshot of a peer.
+    pub(super) fn log_peers_snapshot(&mut self, now: PeersSnapshot) {
+        let node = self.node.0;
+        match (std::mem::replace(&mut self.peers_snapshot, now), now) {
+            (before, now) if before == now => {}
+            (_, PeersSnapshot::Arrives { from, below, bytes }) => {
+                tracing::info!(node, from = from.0, below = below.0, bytes, "fetches a snapshot");
+            }
+            (_, PeersSnapshot::IsRestored) => tracing::info!(node, "restores the snapshot"),
+            (_, PeersSnapshot::None) => {}
         }
     }
 

@@ -102,7 +102,7 @@ enum Next<M: StateMachine, F> {
     /// A snapshot is to be written or restored, and synced.
     Due(Job<M, F>),
     /// The job is under way.
-    UnderWay,
+    UnderWay { is_own: bool },
 }
 
 impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
@@ -133,6 +133,15 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// Returns true while the next snapshot is written, arrives from a peer, or is restored.
     pub(super) fn is_under_way(&self) -> bool {
         !matches!(self.next, Next::None)
+    }
+
+    /// Returns true while the node's own state is written as the next snapshot.
+    fn writes_own(&self) -> bool {
+        match &self.next {
+            Next::Due(job) => matches!(job.source, Source::Own(_)),
+            Next::UnderWay { is_own } => *is_own,
+            Next::None | Next::Arrives(_) => false,
+        }
     }
 
     /// Counts the bytes of the command that was applied in a slot.
@@ -186,7 +195,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
 
     /// Returns the job that is to be done now, if there is one.
     pub(super) fn take_job(&mut self) -> Option<Job<M, F>> {
-        match std::mem::replace(&mut self.next, Next::UnderWay) {
+        let under_way = Next::UnderWay { is_own: self.writes_own() };
+        match std::mem::replace(&mut self.next, under_way) {
             Next::Due(job) => Some(job),
             other => {
                 self.next = other;
@@ -249,7 +259,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
 
 /// The snapshot of a peer.
 impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
-    /// Returns the part that a peer asks for, if there is a durable snapshot.
+    /// Returns the part that a peer asks for, if there is a durable snapshot. A peer that does not have a part yet waits
+    /// while the node writes its next snapshot. Otherwise the peer would have to begin anew with that one.
     ///
     /// # Errors
     /// The part cannot be read.
@@ -262,7 +273,17 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         let Some(durable) = &self.durable else { return Ok(None) };
         let restore = Duration::from_secs(self.bytes() / RESTORED_PER_SECOND);
         self.fetched_until = now + FETCH_PATIENCE + restore;
+        if below.is_none() && self.writes_own() {
+            return Ok(None);
+        }
         transfer::part(durable, below, offset, self.options.snapshot_part_bytes).map(Some)
+    }
+
+    /// The snapshot that arrives, if its first part has come: the peer, the slot below which it has the effect of every
+    /// slot, and its bytes.
+    pub(super) fn arriving(&self) -> Option<(NodeId, Slot, u64)> {
+        let Next::Arrives(transfer) = &self.next else { return None };
+        transfer.what().map(|(below, length)| (transfer.from(), below, length))
     }
 
     /// True while a peer's snapshot arrives.
@@ -399,6 +420,24 @@ mod tests {
         assert!(snapshots.is_due(Slot(2), FETCH_PATIENCE), "the peer has had time");
         snapshots.applied(Slot(2), bytes / GROWTH_DURING_FETCH - soon);
         assert!(snapshots.is_due(Slot(3), Now::ZERO), "the log would grow without a bound");
+    }
+
+    /// A peer that has no part of a snapshot yet waits for the next one, if that is being written.
+    #[test]
+    fn a_peer_waits_for_the_next_snapshot() {
+        let (mut snapshots, mut store) = with_durable(1);
+        let mut is_sent = |snapshots: &mut Snapshots<_, _>, below| {
+            snapshots.part(below, 0, Now::ZERO).expect("there is memory").is_some()
+        };
+        assert!(is_sent(&mut snapshots, None));
+        let state = Box::new(|_: &mut dyn Write| Ok(()));
+        snapshots.begin(Slot(2), state, Now::ZERO, &mut store).expect("there is memory");
+        assert!(!is_sent(&mut snapshots, None));
+        let job = snapshots.take_job().expect("it has begun");
+        assert!(!is_sent(&mut snapshots, None));
+        assert!(is_sent(&mut snapshots, Some(Slot(1))), "it has the first part");
+        snapshots.adopt_own(Slot(2), job.file, &mut store).expect("there is memory");
+        assert!(is_sent(&mut snapshots, None));
     }
 
     /// A peer that has fetched a snapshot finds the log behind it, unless that has more than half the bytes of the

@@ -73,6 +73,11 @@ impl<F: SnapshotFile> Transfer<F> {
         self.from
     }
 
+    /// The snapshot, if its first part has come: the slot below which it has the effect of every slot, and its bytes.
+    pub(super) fn what(&self) -> Option<(Slot, u64)> {
+        self.what.as_ref().map(|what| (what.below, what.length))
+    }
+
     /// The time at which a part was last asked for or taken.
     pub(super) fn moved(&self) -> Now {
         self.moved

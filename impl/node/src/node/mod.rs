@@ -30,7 +30,7 @@ use super::{
     catching_up::CatchingUp,
     elections::Elections,
     error::NodeError,
-    event_log::EventLog,
+    event_log::{EventLog, PeersSnapshot},
     faults::Fault,
     hand_over::HandOver,
     leadership::{Leadership, Publisher},
@@ -218,12 +218,18 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
         Ok(())
     }
 
-    /// Logs and publishes a change of the role or of the leader.
+    /// Logs and publishes a change of the role or of the leader. Logs that the snapshot of a peer arrives or is restored.
     fn report_changes(&mut self, now: Now) {
         let (role, leader) = (self.role(), self.leader(now));
         self.leadership.publish(Leadership { role, leader });
         let promised = self.replica.parts().acceptor.promised;
         self.event_log.log_changes(role, self.peers.missing(), promised, leader);
+        let peers_snapshot = match self.snapshots.arriving() {
+            _ if self.replicated.is_restoring() => PeersSnapshot::IsRestored,
+            Some((from, below, bytes)) => PeersSnapshot::Arrives { from, below, bytes },
+            None => PeersSnapshot::None,
+        };
+        self.event_log.log_peers_snapshot(peers_snapshot);
     }
 
     /// Answers every pending request with the error that the node has stopped.

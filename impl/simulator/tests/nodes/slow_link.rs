@@ -47,8 +47,7 @@ fn applied(simulation: &mut Simulation<Archive>, node: NodeId) -> u64 {
 }
 
 /// The node takes longer to fetch a snapshot than the others would take to replace it by a newer one. It gets the
-/// snapshot all the same, and then the log. A second snapshot begins only if the first one was replaced by one that was
-/// written already.
+/// snapshot all the same, each part about once, and then the log.
 #[test]
 fn a_snapshot_is_not_replaced_while_a_peer_fetches_it() {
     const MILLISECONDS: u64 = 1_000;
@@ -64,14 +63,14 @@ fn a_snapshot_is_not_replaced_while_a_peer_fetches_it() {
         let state_bytes = MILLISECONDS * COMMAND_BYTES as u64;
         assert_eq!(applied(&mut simulation, behind), 0, "seed {seed}");
         simulation.network.heal();
-        // At most 32 parts come in a round trip of 5 ms, so that the state takes 300 ms. The log grows by an eighth of
-        // the state in 125 ms.
-        simulation.network.link.delay = 2_500..=2_500;
+        // At most 32 parts come in a round trip of 4 ms, so that the state takes 250 ms. The log grows by an eighth of
+        // the state in 100 ms.
+        simulation.network.link.delay = 2_000..=2_000;
         let before = simulation.counts.snapshot_bytes;
         put(&mut simulation, leader, MILLISECONDS);
         let fetched = simulation.counts.snapshot_bytes - before;
         assert!(fetched >= state_bytes / 2, "seed {seed}: {fetched} bytes");
-        assert!(fetched <= state_bytes * 5 / 2, "seed {seed}: {fetched} bytes");
+        assert!(fetched <= state_bytes * 5 / 4, "seed {seed}: {fetched} bytes");
         let lacks = applied(&mut simulation, leader) - applied(&mut simulation, behind);
         assert!(lacks < 50, "seed {seed}: {lacks} slots");
         simulation.network.link.delay = 100..=3_000;
