@@ -66,6 +66,11 @@ pub trait Transport: Send + 'static {
     fn send(&mut self, to: To, packet: Packet);
 }
 
+/// The most inputs of a turn while the snapshot of a peer arrives. Each may be a part, which the turn writes and may have
+/// to sync. The turn is short, so that other inputs do not wait for long, and so that the peer can read the next parts
+/// while this node writes.
+const PARTS_PER_TURN: usize = 4;
+
 /// A node.
 pub(super) struct Node<M: StateMachine, S: Storage> {
     replica: Replica,
@@ -139,7 +144,8 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     /// turns share this limit, so that a slow disk does not let the node gather without bound.
     pub(super) fn inputs_max(&self) -> usize {
         let waiting = if self.output.is_writing() { self.inputs_waiting } else { 0 };
-        self.inputs_per_turn_max.saturating_sub(waiting)
+        let inputs_max = self.inputs_per_turn_max.saturating_sub(waiting);
+        if self.snapshots.arrives() { inputs_max.min(PARTS_PER_TURN) } else { inputs_max }
     }
 
     /// Returns the records that are to be made durable now. Returns `None` if there are none, or while others are under way.

@@ -212,11 +212,14 @@ fn a_snapshot_that_is_not_ahead_is_not_restored() {
     let mut follower = Follower::new();
     let log = log(&requests(12));
     let (snapshot, below) = (snapshot(&log[..10]), Slot(10));
+    let inputs_max = follower.node.inputs_max();
     follower.hears_message(Message::Trimmed { below });
+    assert!(follower.node.inputs_max() < inputs_max, "a turn may write each input to the disk");
     follower.learns(&log, 10);
     let length = snapshot.len() as u64;
     follower.hears(Packet::Chunk { below, length, offset: 0, part: snapshot });
     assert!(follower.node.take_job().is_none() && !follower.status().snapshot_under_way);
+    assert_eq!(follower.node.inputs_max(), inputs_max);
     assert_eq!(follower.node.machine().0, (1..10).collect::<Vec<_>>());
 }
 
