@@ -222,7 +222,7 @@ impl<B, V> Output<B, V> {
     /// Lets the effects of steps without records wait for the last write only, and not for the records of the next step.
     /// [`Replica::step`](crate::Replica::step) does this first.
     pub fn settle(&mut self) {
-        if self.records.is_empty() {
+        if self.records.is_empty() && !self.effects.is_empty() {
             let last = self.writes.back_mut().map(|write| &mut write.effects);
             last.unwrap_or(&mut self.released).append(&mut self.effects);
         }
