@@ -69,10 +69,10 @@ options! {
     /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.
     turn_max: Duration = Duration::from_millis(20),
     /// The bytes of applied commands after which a node takes the next snapshot, provided that the log has grown by
-    /// an eighth of the bytes of the last snapshot. Default: 8 MiB.
+    /// an eighth of the bytes of the last snapshot, or by half of them while a peer fetches it. Default: 8 MiB.
     snapshot_bytes: u64 = 8 << 20,
     /// The number of applied slots after which a node takes the next snapshot, provided that the log has grown by
-    /// an eighth of the bytes of the last snapshot. Default: 200,000.
+    /// an eighth of the bytes of the last snapshot, or by half of them while a peer fetches it. Default: 200,000.
     snapshot_slots: u64 = 200_000,
     /// The most bytes of the reports in a packet, except for a single report that is longer. A longer promise goes in
     /// parts. Default: 1 MiB.

@@ -23,11 +23,11 @@ use crate::{
 const GROWTH: u64 = 8;
 
 /// A snapshot that a peer fetches is not replaced before the log has grown by its size, divided by this number. The log
-/// that such a peer needs next is kept up to this size. So a peer that fetches twice as fast as the log grows needs one
-/// snapshot.
+/// behind it is then kept for the peer.
 const GROWTH_DURING_FETCH: u64 = 2;
 
-/// A peer that has fetched the snapshot may need this time, and the time to restore it, before it asks for the log.
+/// A peer that has asked for a part of a snapshot, or of the log that is kept for it, asks again within this time. A peer
+/// that restores the snapshot takes longer.
 const FETCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bytes of a snapshot that a slow peer restores in a second.
@@ -54,10 +54,12 @@ pub(super) struct Snapshots<M: StateMachine, F> {
     log: LogBytes,
     /// The slot below which the log is trimmed, some slots in each turn.
     trim_below: Slot,
-    /// The bytes of the log that the node keeps when it adopts the next snapshot.
-    kept_bytes: u64,
-    /// A peer fetches or restores the durable snapshot until this time, as far as this node knows.
+    /// A peer fetches or restores the durable snapshot, or learns the log behind it, until this time, as far as this
+    /// node knows.
     fetched_until: Now,
+    /// The slot from which on the log is kept for that peer when the next snapshot is adopted. `None` if there was no
+    /// such peer when that snapshot was begun.
+    kept_for_peer: Option<Slot>,
     next: Next<M, F>,
     options: Options,
 }
@@ -113,8 +115,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
             applied_bytes: 0,
             log: LogBytes::default(),
             trim_below: Slot(0),
-            kept_bytes: KEPT_BYTES,
             fetched_until: Now::ZERO,
+            kept_for_peer: None,
             next: Next::None,
             options,
         }
@@ -169,7 +171,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
             && self.applied_bytes + slots * SLOT_BYTES >= self.bytes() / growth
     }
 
-    /// Returns true if a peer fetches or restores the durable snapshot, as far as this node knows.
+    /// Returns true if a peer fetches or restores the durable snapshot, or learns the log behind it, as far as this node
+    /// knows.
     fn is_fetched(&self, now: Now) -> bool {
         now < self.fetched_until
     }
@@ -188,8 +191,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         let file = storage.begin_snapshot()?;
         self.next = Next::Due(Job { below, source: Source::Own(state), file });
         self.applied_bytes = 0;
-        let fetched = if self.is_fetched(now) { self.bytes() / GROWTH_DURING_FETCH } else { 0 };
-        self.kept_bytes = fetched.max(KEPT_BYTES);
+        let kept_bytes = self.bytes() / GROWTH_DURING_FETCH + KEPT_BYTES;
+        self.kept_for_peer = self.is_fetched(now).then(|| self.log.kept_from(kept_bytes));
         Ok(())
     }
 
@@ -208,7 +211,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// Adopts a snapshot of this node as the durable one. The next turns trim the log. It keeps the slots that the
     /// snapshot lacks. If these are less than [`KEPT_BYTES`], it also keeps slots before them, for peers that are a
     /// little behind, but none that the snapshot before replaces. If a peer fetched that snapshot when this one was
-    /// begun, more is kept, as [`GROWTH_DURING_FETCH`] says.
+    /// begun, it keeps all that the log had grown by, as far as [`GROWTH_DURING_FETCH`] says.
     ///
     /// # Errors
     /// The store fails.
@@ -218,7 +221,8 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         file: F,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
-        let kept_from = self.log.kept_from(self.kept_bytes);
+        let kept_from = self.log.kept_from(KEPT_BYTES);
+        let kept_from = self.kept_for_peer.map_or(kept_from, |for_peer| for_peer.min(kept_from));
         self.trim_below = self.below().unwrap_or_default().max(below.min(kept_from));
         self.adopt(below, file, storage)
     }
@@ -259,8 +263,17 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
 
 /// The snapshot of a peer.
 impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
+    /// Notes that a peer asks for chosen values from this slot on. If these are kept for a peer that has fetched a
+    /// snapshot, the peer is given more time.
+    pub(super) fn learns(&mut self, from: Slot, now: Now) {
+        if self.is_fetched(now) && from < self.log.kept_from(KEPT_BYTES) {
+            self.fetched_until = self.fetched_until.max(now + FETCH_PATIENCE);
+        }
+    }
+
     /// Returns the part that a peer asks for, if there is a durable snapshot. A peer that does not have a part yet waits
-    /// while the node writes its next snapshot. Otherwise the peer would have to begin anew with that one.
+    /// while the node writes its next snapshot. Otherwise the peer would have to begin anew with that one. It waits once:
+    /// a snapshot that is begun while it waits does not let it wait longer.
     ///
     /// # Errors
     /// The part cannot be read.
@@ -273,7 +286,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         let Some(durable) = &self.durable else { return Ok(None) };
         let restore = Duration::from_secs(self.bytes() / RESTORED_PER_SECOND);
         self.fetched_until = now + FETCH_PATIENCE + restore;
-        if below.is_none() && self.writes_own() {
+        if below.is_none() && self.writes_own() && self.kept_for_peer.is_none() {
             return Ok(None);
         }
         transfer::part(durable, below, offset, self.options.snapshot_part_bytes).map(Some)
@@ -296,7 +309,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         if !matches!(self.next, Next::None) {
             return None;
         }
-        let (transfer, first) = Transfer::begin(from, now);
+        let (transfer, first) = Transfer::begin(from, self.options.resend, now);
         self.next = Next::Arrives(transfer);
         Some(first)
     }
@@ -309,7 +322,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         is_silent: impl Fn(NodeId) -> bool,
     ) -> Option<(NodeId, Packet)> {
         let Next::Arrives(transfer) = &mut self.next else { return None };
-        if now.saturating_sub(transfer.moved()) < self.options.resend {
+        if !transfer.is_late(now) {
             return None;
         }
         if is_silent(transfer.from()) {
@@ -422,48 +435,71 @@ mod tests {
         assert!(snapshots.is_due(Slot(3), Now::ZERO), "the log would grow without a bound");
     }
 
-    /// A peer that has no part of a snapshot yet waits for the next one, if that is being written.
+    /// Begins a snapshot, and returns its job.
+    fn begin(
+        snapshots: &mut Snapshots<Counter, MemorySnapshot>,
+        below: u64,
+        store: &mut MemoryStore,
+    ) -> Job<Counter, MemorySnapshot> {
+        let state = Box::new(|_: &mut dyn Write| Ok(()));
+        snapshots.begin(Slot(below), state, Now::ZERO, store).expect("there is memory");
+        snapshots.take_job().expect("it has begun")
+    }
+
+    /// A peer that has no part of a snapshot yet waits for the next one, if that is being written. It does not wait for
+    /// the one after it.
     #[test]
     fn a_peer_waits_for_the_next_snapshot() {
         let (mut snapshots, mut store) = with_durable(1);
-        let mut is_sent = |snapshots: &mut Snapshots<_, _>, below| {
+        let is_sent = |snapshots: &mut Snapshots<_, _>, below| {
             snapshots.part(below, 0, Now::ZERO).expect("there is memory").is_some()
         };
-        assert!(is_sent(&mut snapshots, None));
-        let state = Box::new(|_: &mut dyn Write| Ok(()));
-        snapshots.begin(Slot(2), state, Now::ZERO, &mut store).expect("there is memory");
-        assert!(!is_sent(&mut snapshots, None));
-        let job = snapshots.take_job().expect("it has begun");
+        let job = begin(&mut snapshots, 2, &mut store);
         assert!(!is_sent(&mut snapshots, None));
         assert!(is_sent(&mut snapshots, Some(Slot(1))), "it has the first part");
         snapshots.adopt_own(Slot(2), job.file, &mut store).expect("there is memory");
+        begin(&mut snapshots, 3, &mut store);
         assert!(is_sent(&mut snapshots, None));
     }
 
-    /// A peer that has fetched a snapshot finds the log behind it, unless that has more than half the bytes of the
-    /// snapshot.
+    /// A peer that has fetched a snapshot finds the log behind it, unless that has grown by much more than half the bytes
+    /// of the snapshot. What is applied while the next snapshot is written makes no difference.
     #[test]
     fn the_log_behind_a_fetched_snapshot_is_kept() {
         let bytes = 3 * KEPT_BYTES;
-        let trimmed_below = |fetched: bool, log_bytes: u64| {
+        let trimmed_below = |is_fetched: bool, log_bytes: u64| {
             let (mut snapshots, mut store) = with_durable(bytes);
-            if fetched {
+            if is_fetched {
                 snapshots.part(None, 0, Now::ZERO).expect("there is memory");
             }
             let slots = log_bytes / KEPT_PART;
-            for slot in 1..=slots {
+            let apply = |snapshots: &mut Snapshots<_, _>, slot| {
                 snapshots.applied(Slot(slot), KEPT_PART - SLOT_BYTES);
-            }
-            let below = Slot(slots + 1);
-            let state = Box::new(|_: &mut dyn Write| Ok(()));
-            snapshots.begin(below, state, Now::ZERO, &mut store).expect("there is memory");
-            let job = snapshots.take_job().expect("it has begun");
-            snapshots.adopt_own(below, job.file, &mut store).expect("there is memory");
+            };
+            (1..=slots).for_each(|slot| apply(&mut snapshots, slot));
+            let job = begin(&mut snapshots, slots + 1, &mut store);
+            (slots + 1..=2 * slots).for_each(|slot| apply(&mut snapshots, slot));
+            snapshots.adopt_own(Slot(slots + 1), job.file, &mut store).expect("there is memory");
             snapshots.trims_now(Slot(1))
         };
         let half = bytes / 2;
         assert!(trimmed_below(false, half) > Some(Slot(1)), "peers are a little behind at most");
-        assert_eq!(trimmed_below(true, half - KEPT_PART), None);
-        assert!(trimmed_below(true, half + KEPT_PART) > Some(Slot(1)), "the log is bounded");
+        assert_eq!(trimmed_below(true, half + KEPT_PART), None);
+        assert!(trimmed_below(true, half + 2 * KEPT_BYTES) > Some(Slot(1)), "the log is bounded");
+    }
+
+    /// A peer that learns the log behind a snapshot is given more time, as long as no other peer would need that log.
+    #[test]
+    fn a_peer_has_time_to_learn_the_log_behind_a_snapshot() {
+        let (mut snapshots, _) = with_durable(1);
+        snapshots.part(None, 0, Now::ZERO).expect("there is memory");
+        (1..100).for_each(|slot| snapshots.applied(Slot(slot), KEPT_PART - SLOT_BYTES));
+        let later = FETCH_PATIENCE / 2;
+        let mut has_time = |from| {
+            snapshots.learns(Slot(from), later);
+            snapshots.is_fetched(FETCH_PATIENCE)
+        };
+        assert!(!has_time(99), "it is a little behind");
+        assert!(has_time(10));
     }
 }

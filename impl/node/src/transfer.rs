@@ -2,7 +2,7 @@
 //! Several parts are under way at once, so that neither node waits for the other one. Their number is that of a
 //! [`Window`].
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{packet::Packet, timers::Now, window::Window};
 use paxos::types::{NodeId, Slot};
@@ -46,8 +46,10 @@ pub(super) struct Transfer<F> {
     what: Option<What<F>>,
     /// The parts that are under way: the byte at which each begins, and the time of its question.
     asked: VecDeque<(u64, Now)>,
+    /// The time of a part below this byte is not known, because the part may have been asked for twice.
+    asked_twice_below: u64,
     window: Window,
-    /// The time at which a part was last asked for or taken.
+    /// The time at which the last part was taken, or the first one asked for, or one asked for again.
     moved: Now,
 }
 
@@ -55,16 +57,18 @@ pub(super) struct Transfer<F> {
 struct What<F> {
     below: Slot,
     length: u64,
-    /// The bytes of the first part. All but the last one have as many.
+    /// The bytes of a part, as far as is known. All but the last one have as many.
     part_bytes: u64,
     file: F,
 }
 
 impl<F: SnapshotFile> Transfer<F> {
-    /// Begins a transfer from a peer. Returns it with the question for the first part.
-    pub(super) fn begin(from: NodeId, now: Now) -> (Self, Packet) {
-        let (window, asked) = (Window::default(), VecDeque::from([(0, now)]));
-        let transfer = Self { from, what: None, asked, window, moved: now };
+    /// Begins a transfer from a peer. Returns it with the question for the first part. A part counts as lost after this
+    /// time at the earliest.
+    pub(super) fn begin(from: NodeId, patience_min: Duration, now: Now) -> (Self, Packet) {
+        let (window, asked) = (Window::new(patience_min), VecDeque::from([(0, now)]));
+        let asked_twice_below = 0;
+        let transfer = Self { from, what: None, asked, asked_twice_below, window, moved: now };
         (transfer, Packet::Fetch { below: None, offset: 0 })
     }
 
@@ -78,9 +82,9 @@ impl<F: SnapshotFile> Transfer<F> {
         self.what.as_ref().map(|what| (what.below, what.length))
     }
 
-    /// The time at which a part was last asked for or taken.
-    pub(super) fn moved(&self) -> Now {
-        self.moved
+    /// Returns true if the parts that are under way may be lost.
+    pub(super) fn is_late(&self, now: Now) -> bool {
+        now.saturating_sub(self.moved) >= self.window.patience()
     }
 
     /// Returns the questions for further parts, as many as the window has room for.
@@ -101,6 +105,9 @@ impl<F: SnapshotFile> Transfer<F> {
     pub(super) fn ask_again(&mut self, now: Now) -> Packet {
         let below = self.what.as_ref().map(|what| what.below);
         let offset = self.what.as_ref().map_or(0, |what| what.file.length());
+        if let Some((last, _)) = self.asked.back() {
+            self.asked_twice_below = self.asked_twice_below.max(last + 1);
+        }
         self.window.lost();
         self.asked = VecDeque::from([(offset, now)]);
         self.moved = now;
@@ -129,6 +136,7 @@ impl<F: SnapshotFile> Transfer<F> {
             let part_bytes = bytes.len() as u64;
             self.what = Some(What { below, length, part_bytes, file: begin()? });
             self.asked.retain(|(asked, _)| *asked == 0);
+            self.asked_twice_below = self.asked_twice_below.min(1);
         }
         let fits = |what: &&mut What<F>| {
             (what.below, what.length, what.file.length()) == (below, length, offset)
@@ -137,10 +145,16 @@ impl<F: SnapshotFile> Transfer<F> {
         let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
         what.file.write_all(bytes).map_err(StorageError::io("write the snapshot"))?;
         self.moved = now;
-        if let Some((_, at)) = self.asked.pop_front() {
+        let asked = self.asked.pop_front().filter(|_| offset >= self.asked_twice_below);
+        if let Some((_, at)) = asked {
             self.window.came(now.saturating_sub(at), self.asked.len());
         }
         if what.file.length() < length {
+            if bytes.len() as u64 != what.part_bytes {
+                // The peer was started again with another option. The parts that were asked for do not fit together.
+                what.part_bytes = bytes.len() as u64;
+                self.asked.clear();
+            }
             return Ok(Taken::Part);
         }
         let whole = self.what.take().map(|what| Taken::Whole(below, what.file));
@@ -194,15 +208,21 @@ mod tests {
     }
 
     fn begin() -> (Transfer<MemorySnapshot>, Packet) {
-        Transfer::begin(NodeId(2), Now::ZERO)
+        Transfer::begin(NodeId(2), PATIENCE, Now::ZERO)
     }
+
+    const PATIENCE: Duration = Duration::from_millis(300);
 
     /// Takes a packet, and returns its use.
     fn give(transfer: &mut Transfer<MemorySnapshot>, packet: Packet) -> &'static str {
+        give_at(transfer, packet, Now::ZERO)
+    }
+
+    fn give_at(transfer: &mut Transfer<MemorySnapshot>, packet: Packet, now: Now) -> &'static str {
         let Packet::Chunk { below, length, offset, part } = packet else { panic!("{packet:?}") };
         let begin = || Ok(MemorySnapshot::default());
         let part = Part { below, length, offset, bytes: &part };
-        match transfer.take(part, Now::ZERO, begin).unwrap() {
+        match transfer.take(part, now, begin).unwrap() {
             Taken::Whole(below, file) => {
                 let mut bytes = Vec::new();
                 file.reader().read_to_end(&mut bytes).unwrap();
@@ -258,6 +278,75 @@ mod tests {
         assert_eq!(give(&mut transfer, answer(7, lost)), "part");
         assert_eq!(give(&mut transfer, answer(7, late)), "part");
         assert_eq!(give(&mut transfer, answer(7, late)), "nothing");
+    }
+
+    /// A link that takes longer for a part than the least patience is asked for each part once, but for the first few.
+    /// Otherwise each copy of a part would let the next part come later.
+    #[test]
+    fn a_slow_link_is_not_asked_for_each_part_twice() {
+        const CHECK: Duration = Duration::from_millis(50);
+        for part_ms in [250, 400, 1_000, 5_000] {
+            let (mut transfer, first) = begin();
+            let (mut now, mut free_at, mut sent) = (Now::ZERO, Now::ZERO, 0);
+            let mut link = VecDeque::new();
+            let mut questions = vec![first];
+            'fetch: loop {
+                for question in questions.drain(..) {
+                    free_at = now.max(free_at) + Duration::from_millis(part_ms);
+                    link.push_back((free_at, answer(7, &question)));
+                    sent += 1;
+                }
+                now += CHECK;
+                if transfer.is_late(now) {
+                    questions.push(transfer.ask_again(now));
+                }
+                while link.front().is_some_and(|(at, _)| *at <= now)
+                    && let Some((_, packet)) = link.pop_front()
+                {
+                    match give_at(&mut transfer, packet, now) {
+                        "part" => questions.extend(transfer.ask(now)),
+                        "whole" => break 'fetch,
+                        used => assert_eq!(used, "nothing"),
+                    }
+                }
+            }
+            assert!(sent <= PARTS + 8, "{sent} parts of {part_ms} ms");
+        }
+    }
+
+    /// The answer to an earlier question says nothing about the time of a part.
+    #[test]
+    fn a_part_that_was_asked_for_twice_is_not_timed() {
+        let (mut transfer, first) = begin();
+        let at = Duration::from_millis;
+        assert_eq!(give_at(&mut transfer, answer(7, &first), at(100)), "part");
+        let mut under_way = transfer.ask(at(100));
+        assert_eq!(under_way.len(), 2);
+        assert!(!transfer.is_late(at(399)) && transfer.is_late(at(400)));
+        transfer.ask_again(at(400));
+        for question in under_way.drain(..) {
+            // Both answers come at once, since the link had stood still.
+            assert_eq!(give_at(&mut transfer, answer(7, &question), at(401)), "part");
+            transfer.ask(at(401));
+        }
+        assert_eq!(transfer.window.parts(), 1);
+        let next = Packet::Fetch { below: Some(Slot(7)), offset: 3 * PART as u64 };
+        assert_eq!(give_at(&mut transfer, answer(7, &next), at(501)), "part");
+        assert_eq!(transfer.ask(at(501)).len(), 2, "100 ms are the time of a part");
+    }
+
+    /// A peer that was started again with another size of parts sends the rest in that size.
+    #[test]
+    fn the_size_of_parts_may_change() {
+        let (mut transfer, first) = begin();
+        assert_eq!(give(&mut transfer, answer(7, &first)), "part");
+        transfer.ask(Now::ZERO);
+        let below = Some(Slot(7));
+        let longer = super::part(&snapshot(7), below, PART as u64, 2 * PART).unwrap();
+        assert_eq!(give(&mut transfer, longer), "part");
+        let questions = transfer.ask(Now::ZERO);
+        let offsets = [3, 5, 7].map(|part| Packet::Fetch { below, offset: part * PART as u64 });
+        assert_eq!(questions, offsets);
     }
 
     #[test]

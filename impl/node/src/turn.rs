@@ -67,8 +67,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
         self.packets.push(Input::Packet { from, packet, room: None });
     }
 
-    /// Runs a turn: takes the delivered packets and the requests of the handles, as many as the node takes while a write is
-    /// under way. Releases the effects whose records are durable. `now` is the time since the start of the node. Returns
+    /// Runs a turn: takes the delivered packets and the requests of the handles, as many as a turn may take. Fewer are taken
+    /// while a write is under way or a snapshot arrives. Releases the effects whose records are durable. `now` is the time since the start of the node. Returns
     /// false if the node was told to stop. The caller must then [`sync`](Self::sync) it until nothing is under way, and
     /// [`end`](Self::end) it.
     ///
@@ -123,6 +123,9 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
     /// Returns the time, since the start of the node, at which the node needs a turn even if nothing arrives. A time
     /// that has passed means at once, and `None` means that the node needs no turn before something arrives.
     pub fn wake_at(&self) -> Option<Duration> {
+        if !self.packets.is_empty() && self.node.inputs_max() > 0 {
+            return Some(Duration::ZERO); // The last turn has taken as many as it may.
+        }
         self.node.wake_at()
     }
 

@@ -1,9 +1,13 @@
-//! The number of parts of a snapshot that are under way at once.
+//! The number of parts of a snapshot that are under way at once, and the time after which a part counts as lost.
 //!
 //! One part at a time leaves a fast link idle for a round trip after each part. Too many parts wait in the queue of a
 //! slow link, and the heartbeats of the leader wait behind them. So the number follows the time from a question to its
 //! part, as congestion control by delay does (LEDBAT, RFC 6817). The quickest part so far shows the time without a queue.
-//! A part that takes little longer lets the number grow. A part that takes much longer takes away a quarter.
+//! A part that takes little longer lets the number grow. A part that takes much longer takes away a quarter. A part that
+//! is alone waits behind no other part, so its time is the new measure.
+//!
+//! A part that is asked for twice arrives twice. So a slow link must not be asked again before its part can have come,
+//! and the time of a part that was asked for twice is not known (Karn's algorithm, RFC 6298).
 
 use std::time::Duration;
 
@@ -13,6 +17,9 @@ const PARTS_MAX: usize = 32;
 /// The longest time that a part may wait in queues.
 const QUEUE_MAX: Duration = Duration::from_millis(50);
 
+/// The longest time after which a part counts as lost.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
+
 /// The number of parts that may be under way.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -21,24 +28,35 @@ pub(super) struct Window {
     quickest: Option<Duration>,
     /// The number of next parts that change nothing, since they were asked for before the number shrank.
     earlier: usize,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { parts: 1, quickest: None, earlier: 0 }
-    }
+    /// The time after which a part counts as lost.
+    patience: Duration,
+    /// The least patience.
+    patience_min: Duration,
 }
 
 impl Window {
+    /// Returns a window of one part, which counts as lost after `patience_min`.
+    pub(super) fn new(patience_min: Duration) -> Self {
+        Self { parts: 1, quickest: None, earlier: 0, patience: patience_min, patience_min }
+    }
+
     /// The number of parts that may be under way.
     pub(super) fn parts(&self) -> usize {
         self.parts
     }
 
-    /// Notes that the part after the last one came this long after its question. `under_way` is the number of parts
-    /// that are still under way.
+    /// The time after which all parts that are under way count as lost, if none comes.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Notes that the part after the last one came this long after its only question. `under_way` is the number of
+    /// parts that are still under way.
     pub(super) fn came(&mut self, took: Duration, under_way: usize) {
-        let quickest = self.quickest.map_or(took, |quickest| quickest.min(took));
+        self.patience = (2 * took).clamp(self.patience_min, PATIENCE_MAX.max(self.patience_min));
+        let is_alone = self.parts == 1 && self.earlier == 0;
+        let before = self.quickest.filter(|_| !is_alone);
+        let quickest = before.map_or(took, |quickest| quickest.min(took));
         self.quickest = Some(quickest);
         if self.earlier > 0 {
             self.earlier -= 1;
@@ -50,9 +68,10 @@ impl Window {
         }
     }
 
-    /// Notes that the parts that are under way may be lost.
+    /// Notes that the parts that are under way may be lost. The next one counts as lost after twice the time.
     pub(super) fn lost(&mut self) {
         (self.parts, self.earlier) = (1, 0);
+        self.patience = (2 * self.patience).min(PATIENCE_MAX.max(self.patience_min));
     }
 }
 
@@ -68,7 +87,7 @@ mod tests {
     /// time in which the link was busy, and the longest time that a part waited for others. The first 100 parts do not
     /// count.
     fn fetch(part: Duration, trip: Duration) -> (f64, Duration) {
-        let mut window = Window::default();
+        let mut window = Window::new(MILLISECOND);
         let (mut now, mut free_at, mut longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         let mut under_way = VecDeque::new();
         let mut begun = Duration::ZERO;
@@ -110,10 +129,23 @@ mod tests {
 
     #[test]
     fn a_loss_leaves_one_part() {
-        let mut window = Window::default();
+        let mut window = Window::new(MILLISECOND);
         (0..2 * PARTS_MAX).for_each(|_| window.came(MILLISECOND, 0));
-        assert_eq!(window.parts(), PARTS_MAX);
+        assert_eq!((window.parts(), window.patience()), (PARTS_MAX, 2 * MILLISECOND));
         window.lost();
-        assert_eq!(window.parts(), 1);
+        assert_eq!((window.parts(), window.patience()), (1, 4 * MILLISECOND));
+        (0..100).for_each(|_| window.lost());
+        assert_eq!(window.patience(), PATIENCE_MAX);
+        window.came(MILLISECOND, 0);
+        assert_eq!(window.patience(), 2 * MILLISECOND);
+    }
+
+    /// A link that takes longer than before, on another way, is full again after a while.
+    #[test]
+    fn a_link_may_become_longer() {
+        let mut window = Window::new(MILLISECOND);
+        (0..100).for_each(|_| window.came(MILLISECOND, window.parts() - 1));
+        (0..200).for_each(|_| window.came(200 * MILLISECOND, window.parts() - 1));
+        assert_eq!(window.parts(), PARTS_MAX);
     }
 }

@@ -127,6 +127,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     self.promises.leads_in(ballot);
                     self.peers.queue(from, Packet::Following);
                 }
+                if let Message::Learn { from: first } = message {
+                    self.snapshots.learns(first, now);
+                }
                 if let Message::Accepted { first, count, .. } = message {
                     self.hand_over.voted(from, first.plus(count));
                 }
