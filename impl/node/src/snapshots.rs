@@ -463,7 +463,7 @@ mod tests {
     }
 
     /// A peer that has fetched a snapshot finds the log behind it, unless that has grown by much more than half the bytes
-    /// of the snapshot. What is applied while the next snapshot is written makes no difference.
+    /// of the snapshot. Slots that are applied while the next snapshot is written make no difference.
     #[test]
     fn the_log_behind_a_fetched_snapshot_is_kept() {
         let bytes = 3 * KEPT_BYTES;

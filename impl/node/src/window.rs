@@ -83,47 +83,47 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// Fetches parts over a link that takes `part` for each part and `trip` for a round trip. Returns the share of the
-    /// time in which the link was busy, and the longest time that a part waited for others. The first 100 parts do not
-    /// count.
-    fn fetch(part: Duration, trip: Duration) -> (f64, Duration) {
+    /// Fetches parts over a link that takes `part` microseconds for each part and `trip` for a round trip. Returns the
+    /// percentage of the time in which the link was busy, and the longest time that a part waited for others, in microseconds. The first
+    /// 100 parts do not count.
+    fn fetch(part: u64, trip: u64) -> (u64, u64) {
         let mut window = Window::new(MILLISECOND);
-        let (mut now, mut free_at, mut longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        let (mut now, mut free_at, mut longest, mut begun) = (0, 0, 0, 0);
         let mut under_way = VecDeque::new();
-        let mut begun = Duration::ZERO;
         for count in 0..1_000 {
             while under_way.len() < window.parts() {
-                let begins = free_at.max(now + trip / 2);
+                let begins = (now + trip / 2).max(free_at);
                 free_at = begins + part;
                 under_way.push_back((now, begins, free_at + trip / 2));
             }
             let (asked, begins, comes) = under_way.pop_front().expect("a window is not empty");
             now = comes;
-            window.came(comes - asked, under_way.len());
+            window.came(Duration::from_micros(comes - asked), under_way.len());
             if count == 100 {
-                (begun, longest) = (now, Duration::ZERO);
+                (begun, longest) = (now, 0);
             }
             longest = longest.max(begins - asked - trip / 2);
         }
-        ((part * 899).as_secs_f64() / (now - begun).as_secs_f64(), longest)
+        (part * 899 * 100 / (now - begun), longest)
     }
 
     #[test]
     fn a_fast_link_is_busy() {
-        for (part, trip) in [(1, 0), (1, 1), (2, 10), (1, 20), (5, 100)] {
-            let (busy, _) = fetch(part * MILLISECOND, trip * MILLISECOND);
-            assert!(busy > 0.9, "a part in {part} ms, a round trip in {trip} ms: {busy}");
+        for (part_ms, trip_ms) in [(1, 0), (1, 1), (2, 10), (1, 20), (5, 100)] {
+            let (busy, _) = fetch(part_ms * 1_000, trip_ms * 1_000);
+            assert!(busy > 90, "a part in {part_ms} ms, a round trip in {trip_ms} ms: {busy} %");
         }
     }
 
     /// A slow link is busy, too, and a heartbeat waits for few parts.
     #[test]
     fn a_slow_link_has_a_short_queue() {
-        for (part, trip) in [(20, 0), (25, 50), (60, 10), (300, 0), (300, 100)] {
-            let (busy, longest) = fetch(part * MILLISECOND, trip * MILLISECOND);
-            assert!(busy > 0.8, "a part in {part} ms, a round trip in {trip} ms: {busy}");
-            let most = 3 * QUEUE_MAX + 2 * part * MILLISECOND;
-            assert!(longest <= most, "a part in {part} ms, a round trip in {trip} ms: {longest:?}");
+        for (part_ms, trip_ms) in [(20, 0), (25, 50), (60, 10), (300, 0), (300, 100)] {
+            let (busy, longest) = fetch(part_ms * 1_000, trip_ms * 1_000);
+            let link = format!("a part in {part_ms} ms, a round trip in {trip_ms} ms");
+            assert!(busy > 80, "{link}: {busy} %");
+            let most = 3 * QUEUE_MAX.as_micros() as u64 + 2 * part_ms * 1_000;
+            assert!(longest <= most, "{link}: {longest} us");
         }
     }
 
