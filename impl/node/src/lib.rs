@@ -139,6 +139,7 @@ mod error;
 mod event_log;
 mod faults;
 mod hand_over;
+mod kept_log;
 mod leadership;
 pub mod machine;
 mod node;
