@@ -6,7 +6,7 @@ use paxos_recording::RecordingOptions;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use crate::{faults::Fault, transfer::PART_BYTES_MAX};
+use crate::faults::Fault;
 
 /// Defines the options once: each with its documentation, its type and its default.
 macro_rules! options {
@@ -78,7 +78,7 @@ options! {
     /// parts. Default: 1 MiB.
     promise_part_bytes: usize = 1 << 20,
     /// The most bytes of a part in which a snapshot is sent to a peer. Default: 256 KiB.
-    snapshot_part_bytes: usize = PART_BYTES_MAX,
+    snapshot_part_bytes: usize = SNAPSHOT_PART_BYTES_MAX,
     /// The seed of the random election timeouts. Default: 0.
     seed: u64 = 0,
 }
@@ -116,6 +116,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
 /// The largest `inputs_per_turn_max`. The queue for later turns has room for four times as many inputs.
 const INPUTS_MAX: usize = 1 << 20;
+/// The largest `snapshot_part_bytes`. A node refuses longer parts.
+pub(super) const SNAPSHOT_PART_BYTES_MAX: usize = 256 << 10;
 /// The largest `promise_part_bytes`.
 const PROMISE_PART_BYTES_MAX: usize = 1 << 29;
 
@@ -167,7 +169,7 @@ impl OptionsBuilder {
         number("snapshot_bytes", options.snapshot_bytes, 1..=u64::MAX)?;
         number("snapshot_slots", options.snapshot_slots, 1..=u64::MAX)?;
         number("promise_part_bytes", options.promise_part_bytes, 1..=PROMISE_PART_BYTES_MAX)?;
-        number("snapshot_part_bytes", options.snapshot_part_bytes, 1..=PART_BYTES_MAX)?;
+        number("snapshot_part_bytes", options.snapshot_part_bytes, 1..=SNAPSHOT_PART_BYTES_MAX)?;
         Ok(options)
     }
 }

@@ -7,7 +7,7 @@ use paxos::{NodeId, Slot};
 use paxos_store::{SnapshotFile, Storage, StorageError};
 
 use crate::{
-    kept_log::{GROWTH_DURING_FETCH, KeptLog, SLOT_BYTES},
+    kept_log::{FETCH_GROWTH_DIVISOR, KeptLog, SLOT_BYTES},
     machine::{Frozen, StateMachine},
     options::Options,
     packet::Packet,
@@ -19,7 +19,7 @@ use crate::{
 
 /// The cost of a snapshot grows with the size of the state. So a node takes no snapshot before the log has grown by the
 /// size of the last snapshot, divided by this number.
-const GROWTH: u64 = 8;
+const GROWTH_DIVISOR: u64 = 8;
 
 /// The snapshots of a node.
 pub(super) struct Snapshots<M: StateMachine, F> {
@@ -29,6 +29,8 @@ pub(super) struct Snapshots<M: StateMachine, F> {
     applied_bytes: u64,
     log: KeptLog,
     next: Next<M, F>,
+    /// The peers that get the first part of the next snapshot once it is durable.
+    waiting: Vec<NodeId>,
     options: Options,
 }
 
@@ -40,14 +42,21 @@ enum Next<M: StateMachine, F> {
     Arrives(Transfer<F>),
     /// A snapshot is to be written or restored, and synced.
     Due(Job<M, F>),
-    /// The job is under way.
-    UnderWay { is_own: bool },
+    /// The job has been handed out.
+    Running { is_own: bool },
 }
 
 impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// Returns the snapshots of a node that starts with this durable snapshot.
     pub(super) fn new(durable: Option<(Slot, F)>, options: Options) -> Self {
-        Self { durable, applied_bytes: 0, log: KeptLog::default(), next: Next::None, options }
+        Self {
+            durable,
+            applied_bytes: 0,
+            log: KeptLog::default(),
+            next: Next::None,
+            waiting: Vec::new(),
+            options,
+        }
     }
 
     /// The slot below which the durable snapshot has the effect of every slot, if there is one.
@@ -69,7 +78,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     fn writes_own(&self) -> bool {
         match &self.next {
             Next::Due(job) => matches!(job.source, Source::Own(_)),
-            Next::UnderWay { is_own } => *is_own,
+            Next::Running { is_own } => *is_own,
             Next::None | Next::Arrives(_) => false,
         }
     }
@@ -91,11 +100,11 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         let slots = applied.0.saturating_sub(self.below().unwrap_or_default().0);
         let is_long = slots >= self.options.snapshot_slots
             || self.applied_bytes >= self.options.snapshot_bytes;
-        let growth = if self.log.has_reader(now) { GROWTH_DURING_FETCH } else { GROWTH };
+        let divisor = if self.log.is_fetched(now) { FETCH_GROWTH_DIVISOR } else { GROWTH_DIVISOR };
         matches!(self.next, Next::None)
             && slots > 0
             && is_long
-            && self.applied_bytes + slots * SLOT_BYTES >= self.bytes() / growth
+            && self.applied_bytes + slots * SLOT_BYTES >= self.bytes() / divisor
     }
 
     /// Begins a snapshot of the state below a slot.
@@ -112,14 +121,14 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         let file = storage.begin_snapshot()?;
         self.next = Next::Due(Job { below, source: Source::Own(state), file });
         self.applied_bytes = 0;
-        self.log.snapshot_begins(self.bytes(), now);
+        self.log.note_begin(self.bytes(), now);
         Ok(())
     }
 
     /// Returns the job that is to be done now, if there is one.
     pub(super) fn take_job(&mut self) -> Option<Job<M, F>> {
-        let under_way = Next::UnderWay { is_own: self.writes_own() };
-        match std::mem::replace(&mut self.next, under_way) {
+        let running = Next::Running { is_own: self.writes_own() };
+        match std::mem::replace(&mut self.next, running) {
             Next::Due(job) => Some(job),
             other => {
                 self.next = other;
@@ -138,7 +147,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         file: F,
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
-        self.log.replaced_by_own(self.below().unwrap_or_default(), below);
+        self.log.note_own_snapshot(self.below().unwrap_or_default(), below);
         self.adopt(below, file, storage)
     }
 
@@ -153,7 +162,7 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
         storage: &mut impl Storage<SnapshotFile = F>,
     ) -> Result<(), StorageError> {
         self.applied_bytes = 0;
-        self.log.replaced_by_peers(below);
+        self.log.note_peers_snapshot(below);
         self.adopt(below, file, storage)
     }
 
@@ -175,38 +184,55 @@ impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     }
 }
 
-/// The snapshot of a peer.
+/// Snapshots sent to peers, and received from them.
 impl<M: StateMachine, F: SnapshotFile> Snapshots<M, F> {
     /// Notes that a peer asks for chosen values from this slot on.
-    pub(super) fn learns(&mut self, from: Slot, now: Now) {
-        self.log.is_read(from, now);
+    pub(super) fn note_learn(&mut self, from: Slot, now: Now) {
+        self.log.note_learn(from, now);
     }
 
     /// Returns the part that a peer asks for, if there is a durable snapshot. A peer that does not have a part yet waits
-    /// while the node writes its next snapshot. Otherwise the peer would have to begin anew with that one. It waits once:
-    /// a snapshot that is begun while it waits does not let it wait longer.
+    /// while the node writes its next snapshot, unless a peer was fetching when that one was begun. Otherwise the peer would
+    /// have to begin anew with that one.
     ///
     /// # Errors
     /// The part cannot be read.
     pub(super) fn part(
         &mut self,
+        from: NodeId,
         below: Option<Slot>,
         offset: u64,
         now: Now,
     ) -> Result<Option<Packet>, StorageError> {
         let Some(durable) = &self.durable else { return Ok(None) };
-        self.log.snapshot_is_read(self.bytes(), now);
-        if below.is_none() && self.writes_own() && !self.log.is_kept_for_reader() {
+        self.log.note_fetch(self.bytes(), now);
+        if below.is_none() && self.writes_own() && !self.log.was_fetched() {
+            if !self.waiting.contains(&from) {
+                self.waiting.push(from);
+            }
             return Ok(None);
         }
         transfer::part(durable, below, offset, self.options.snapshot_part_bytes).map(Some)
+    }
+
+    /// Returns the first part of the durable snapshot for each peer that has waited for it.
+    ///
+    /// # Errors
+    /// The part cannot be read.
+    pub(super) fn take_awaited(&mut self) -> Result<Vec<(NodeId, Packet)>, StorageError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(durable) = self.durable.as_ref().filter(|_| !waiting.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let first = transfer::part(durable, None, 0, self.options.snapshot_part_bytes)?;
+        Ok(waiting.into_iter().map(|peer| (peer, first.clone())).collect())
     }
 
     /// The snapshot that arrives, if its first part has come: the peer, the slot below which it has the effect of every
     /// slot, and its bytes.
     pub(super) fn arriving(&self) -> Option<(NodeId, Slot, u64)> {
         let Next::Arrives(transfer) = &self.next else { return None };
-        transfer.what().map(|(below, length)| (transfer.from(), below, length))
+        transfer.snapshot().map(|(below, length)| (transfer.from(), below, length))
     }
 
     /// True while a peer's snapshot arrives.
@@ -300,14 +326,14 @@ mod tests {
     fn a_fetched_snapshot_is_not_replaced_soon() {
         let bytes = 8 << 20;
         let (mut snapshots, _) = with_durable(bytes);
-        let soon = bytes / GROWTH;
+        let soon = bytes / GROWTH_DIVISOR;
         snapshots.applied(Slot(1), soon);
         assert!(snapshots.is_due(Slot(2), Now::ZERO));
-        let part = snapshots.part(None, 0, Now::ZERO).expect("there is memory");
+        let part = snapshots.part(NodeId(2), None, 0, Now::ZERO).expect("there is memory");
         assert!(matches!(part, Some(Packet::Chunk { .. })));
         assert!(!snapshots.is_due(Slot(2), Now::ZERO));
         assert!(snapshots.is_due(Slot(2), Duration::from_mins(1)), "the peer has had time");
-        snapshots.applied(Slot(2), bytes / GROWTH_DURING_FETCH - soon);
+        snapshots.applied(Slot(2), bytes / FETCH_GROWTH_DIVISOR - soon);
         assert!(snapshots.is_due(Slot(3), Now::ZERO), "the log would grow without a bound");
     }
 
@@ -328,12 +354,18 @@ mod tests {
     fn a_peer_waits_for_the_next_snapshot() {
         let (mut snapshots, mut store) = with_durable(1);
         let is_sent = |snapshots: &mut Snapshots<_, _>, below| {
-            snapshots.part(below, 0, Now::ZERO).expect("there is memory").is_some()
+            snapshots.part(NodeId(2), below, 0, Now::ZERO).expect("there is memory").is_some()
         };
         let job = begin(&mut snapshots, 2, &mut store);
         assert!(!is_sent(&mut snapshots, None));
+        assert!(!is_sent(&mut snapshots, None), "it asks again");
         assert!(is_sent(&mut snapshots, Some(Slot(1))), "it has the first part");
         snapshots.adopt_own(Slot(2), job.file, &mut store).expect("there is memory");
+        let awaited = snapshots.take_awaited().expect("there is memory");
+        let [(NodeId(2), Packet::Chunk { below: Slot(2), offset: 0, .. })] = &awaited[..] else {
+            panic!("{awaited:?}");
+        };
+        assert!(snapshots.take_awaited().expect("there is memory").is_empty());
         begin(&mut snapshots, 3, &mut store);
         assert!(is_sent(&mut snapshots, None));
     }

@@ -8,9 +8,6 @@ use super::{packet::Packet, timers::Now, window::Window};
 use paxos::types::{NodeId, Slot};
 use paxos_store::{SnapshotFile, StorageError};
 
-/// The most bytes of a part.
-pub(super) const PART_BYTES_MAX: usize = 256 << 10;
-
 /// The longest snapshot that is taken from a peer, in bytes.
 pub(super) const SNAPSHOT_BYTES_MAX: u64 = 1 << 36;
 
@@ -33,8 +30,8 @@ pub(super) enum Taken<F> {
     Whole(Slot, F),
     /// The part was taken, and the next one is wanted.
     Part,
-    /// The part was not taken: it has come before, belongs to another snapshot, or does not fit. The node asks for no
-    /// part in return. Otherwise each repetition would cause another one, for as long as the transfer lasts.
+    /// The part was not taken: it has come before, an earlier part is missing, it belongs to another snapshot, or it does
+    /// not fit. The node asks for no part in return. Otherwise each repetition would cause another one, for as long as the transfer lasts.
     Nothing,
 }
 
@@ -43,7 +40,7 @@ pub(super) enum Taken<F> {
 pub(super) struct Transfer<F> {
     from: NodeId,
     /// The snapshot, as far as it has arrived; `None` until the first part has arrived.
-    what: Option<What<F>>,
+    incoming: Option<Incoming<F>>,
     /// The parts that are under way: the byte at which each begins, and the time of its question.
     asked: VecDeque<(u64, Now)>,
     /// The time of a part below this byte is not known, because the part may have been asked for twice.
@@ -54,7 +51,7 @@ pub(super) struct Transfer<F> {
 }
 
 #[derive(Debug)]
-struct What<F> {
+struct Incoming<F> {
     below: Slot,
     length: u64,
     /// The bytes of a part, as far as is known. All but the last one have as many.
@@ -68,7 +65,7 @@ impl<F: SnapshotFile> Transfer<F> {
     pub(super) fn begin(from: NodeId, patience_min: Duration, now: Now) -> (Self, Packet) {
         let (window, asked) = (Window::new(patience_min), VecDeque::from([(0, now)]));
         let asked_twice_below = 0;
-        let transfer = Self { from, what: None, asked, asked_twice_below, window, moved: now };
+        let transfer = Self { from, incoming: None, asked, asked_twice_below, window, moved: now };
         (transfer, Packet::Fetch { below: None, offset: 0 })
     }
 
@@ -78,8 +75,8 @@ impl<F: SnapshotFile> Transfer<F> {
     }
 
     /// The snapshot, if its first part has come: the slot below which it has the effect of every slot, and its bytes.
-    pub(super) fn what(&self) -> Option<(Slot, u64)> {
-        self.what.as_ref().map(|what| (what.below, what.length))
+    pub(super) fn snapshot(&self) -> Option<(Slot, u64)> {
+        self.incoming.as_ref().map(|incoming| (incoming.below, incoming.length))
     }
 
     /// Returns true if the parts that are under way may be lost.
@@ -89,7 +86,9 @@ impl<F: SnapshotFile> Transfer<F> {
 
     /// Returns the questions for further parts, as many as the window has room for.
     pub(super) fn ask(&mut self, now: Now) -> Vec<Packet> {
-        let Some(What { below, length, part_bytes, file }) = &self.what else { return Vec::new() };
+        let Some(Incoming { below, length, part_bytes, file }) = &self.incoming else {
+            return Vec::new();
+        };
         let after_last = self.asked.back().map(|(offset, _)| offset + part_bytes);
         let mut offset = after_last.unwrap_or(file.length());
         let mut questions = Vec::new();
@@ -103,8 +102,8 @@ impl<F: SnapshotFile> Transfer<F> {
 
     /// Returns the question for the next part, because the parts that are under way may be lost.
     pub(super) fn ask_again(&mut self, now: Now) -> Packet {
-        let below = self.what.as_ref().map(|what| what.below);
-        let offset = self.what.as_ref().map_or(0, |what| what.file.length());
+        let below = self.incoming.as_ref().map(|incoming| incoming.below);
+        let offset = self.incoming.as_ref().map_or(0, |incoming| incoming.file.length());
         if let Some((last, _)) = self.asked.back() {
             self.asked_twice_below = self.asked_twice_below.max(last + 1);
         }
@@ -128,36 +127,38 @@ impl<F: SnapshotFile> Transfer<F> {
         if length > SNAPSHOT_BYTES_MAX {
             return Ok(Taken::Nothing);
         }
-        let same =
-            self.what.as_ref().is_some_and(|what| (what.below, what.length) == (below, length));
-        let newest = self.what.as_ref().is_none_or(|what| what.below <= below);
+        let same = self
+            .incoming
+            .as_ref()
+            .is_some_and(|incoming| (incoming.below, incoming.length) == (below, length));
+        let newest = self.incoming.as_ref().is_none_or(|incoming| incoming.below <= below);
         if !same && offset == 0 && newest {
             // This is the first part, or the peer has a newer snapshot by now.
             let part_bytes = bytes.len() as u64;
-            self.what = Some(What { below, length, part_bytes, file: begin()? });
+            self.incoming = Some(Incoming { below, length, part_bytes, file: begin()? });
             self.asked.retain(|(asked, _)| *asked == 0);
             self.asked_twice_below = self.asked_twice_below.min(1);
         }
-        let fits = |what: &&mut What<F>| {
-            (what.below, what.length, what.file.length()) == (below, length, offset)
+        let fits = |incoming: &&mut Incoming<F>| {
+            (incoming.below, incoming.length, incoming.file.length()) == (below, length, offset)
                 && bytes.len() as u64 <= length - offset
         };
-        let Some(what) = self.what.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
-        what.file.write_all(bytes).map_err(StorageError::io("write the snapshot"))?;
+        let Some(incoming) = self.incoming.as_mut().filter(fits) else { return Ok(Taken::Nothing) };
+        incoming.file.write_all(bytes).map_err(StorageError::io("write the snapshot"))?;
         self.moved = now;
         let asked = self.asked.pop_front().filter(|_| offset >= self.asked_twice_below);
         if let Some((_, at)) = asked {
             self.window.came(now.saturating_sub(at), self.asked.len());
         }
-        if what.file.length() < length {
-            if bytes.len() as u64 != what.part_bytes {
+        if incoming.file.length() < length {
+            if bytes.len() as u64 != incoming.part_bytes {
                 // The peer was started again with another option. The parts that were asked for do not fit together.
-                what.part_bytes = bytes.len() as u64;
+                incoming.part_bytes = bytes.len() as u64;
                 self.asked.clear();
             }
             return Ok(Taken::Part);
         }
-        let whole = self.what.take().map(|what| Taken::Whole(below, what.file));
+        let whole = self.incoming.take().map(|incoming| Taken::Whole(below, incoming.file));
         Ok(whole.unwrap_or(Taken::Nothing))
     }
 }
@@ -272,7 +273,7 @@ mod tests {
         assert_eq!(give(&mut transfer, answer(7, &first)), "part");
         let under_way = transfer.ask(Now::ZERO);
         let [lost, late] = &under_way[..] else { panic!("{under_way:?}") };
-        assert_eq!(give(&mut transfer, answer(7, late)), "nothing", "a part before it lacks");
+        assert_eq!(give(&mut transfer, answer(7, late)), "nothing", "an earlier part is missing");
         assert_eq!(transfer.ask_again(Now::ZERO), *lost);
         assert!(transfer.ask(Now::ZERO).is_empty(), "one part is under way after a loss");
         assert_eq!(give(&mut transfer, answer(7, lost)), "part");

@@ -2,9 +2,9 @@
 //!
 //! One part at a time leaves a fast link idle for a round trip after each part. Too many parts wait in the queue of a
 //! slow link, and the heartbeats of the leader wait behind them. So the number follows the time from a question to its
-//! part, as congestion control by delay does (LEDBAT, RFC 6817). The quickest part so far shows the time without a queue.
-//! A part that takes little longer lets the number grow. A part that takes much longer takes away a quarter. A part that
-//! is alone waits behind no other part, so its time is the new measure.
+//! part. LEDBAT (RFC 6817) also takes the delay as the sign of a queue. The quickest part shows the time without a queue. A
+//! part that takes little longer adds one, so the number may double in a round trip. A part that takes much longer takes
+//! away a quarter. A part that is alone waits behind no other part, so its time is the new measure.
 //!
 //! A part that is asked for twice arrives twice. So a slow link must not be asked again before its part can have come,
 //! and the time of a part that was asked for twice is not known (Karn's algorithm, RFC 6298).
@@ -14,8 +14,8 @@ use std::time::Duration;
 /// The most parts that are under way at once. Parts of 256 KiB are 8 MiB then.
 const PARTS_MAX: usize = 32;
 
-/// The longest time that a part may wait in queues.
-const QUEUE_MAX: Duration = Duration::from_millis(50);
+/// A part that takes longer than the quickest one by more than this time has waited in a queue.
+const LATE_BY: Duration = Duration::from_millis(50);
 
 /// The longest time after which a part counts as lost.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ pub(super) struct Window {
     parts: usize,
     /// The time of the quickest part.
     quickest: Option<Duration>,
-    /// The number of next parts that change nothing, since they were asked for before the number shrank.
+    /// The number of next parts that do not change the number, since they were asked for before it shrank.
     earlier: usize,
     /// The time after which a part counts as lost.
     patience: Duration,
@@ -60,7 +60,7 @@ impl Window {
         self.quickest = Some(quickest);
         if self.earlier > 0 {
             self.earlier -= 1;
-        } else if took > quickest + QUEUE_MAX {
+        } else if took > quickest + LATE_BY {
             self.parts = (self.parts - (self.parts / 4).max(1)).max(1);
             self.earlier = under_way;
         } else {
@@ -122,7 +122,7 @@ mod tests {
             let (busy, longest) = fetch(part_ms * 1_000, trip_ms * 1_000);
             let link = format!("a part in {part_ms} ms, a round trip in {trip_ms} ms");
             assert!(busy > 80, "{link}: {busy} %");
-            let most = 3 * QUEUE_MAX.as_micros() as u64 + 2 * part_ms * 1_000;
+            let most = 3 * LATE_BY.as_micros() as u64 + 2 * part_ms * 1_000;
             assert!(longest <= most, "{link}: {longest} us");
         }
     }

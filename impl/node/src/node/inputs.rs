@@ -128,7 +128,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
                     self.peers.queue(from, Packet::Following);
                 }
                 if let Message::Learn { from: first } = message {
-                    self.snapshots.learns(first, now);
+                    self.snapshots.note_learn(first, now);
                 }
                 if let Message::Accepted { first, count, .. } = message {
                     self.hand_over.voted(from, first.plus(count));
@@ -182,7 +182,7 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             // This node does not lead, so it drops forwarded commands. The sender sends them again.
             Packet::Forward(_) | Packet::Following => {}
             Packet::Fetch { below, offset } => {
-                if let Some(part) = self.snapshots.part(below, offset, now)? {
+                if let Some(part) = self.snapshots.part(from, below, offset, now)? {
                     self.peers.queue(from, part);
                 }
             }

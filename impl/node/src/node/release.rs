@@ -137,6 +137,9 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
             Ended::Written(state) => {
                 self.recording.saved(below, Ok(state), false);
                 self.snapshots.adopt_own(below, file, &mut self.storage)?;
+                for (peer, first_part) in self.snapshots.take_awaited()? {
+                    self.peers.queue(peer, first_part);
+                }
                 self.counts.snapshots += 1;
                 false
             }

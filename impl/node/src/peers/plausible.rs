@@ -14,10 +14,11 @@ use thiserror::Error;
 
 use crate::{
     machine::StateMachine,
+    options::SNAPSHOT_PART_BYTES_MAX,
     packet::Packet,
     session::{Applied, Owner, SessionId, Sessions},
     timers::Now,
-    transfer::{PART_BYTES_MAX, SNAPSHOT_BYTES_MAX},
+    transfer::SNAPSHOT_BYTES_MAX,
 };
 use paxos::{
     message::{Message, Report},
@@ -59,7 +60,7 @@ pub(super) enum Implausible {
     Answered { session: SessionId, answered_below: u64 },
     #[error(
         "a part of {part} bytes at byte {offset} of a snapshot of {length} bytes: a part has \
-         {PART_BYTES_MAX} bytes at most, a snapshot {SNAPSHOT_BYTES_MAX}"
+         {SNAPSHOT_PART_BYTES_MAX} bytes at most, a snapshot {SNAPSHOT_BYTES_MAX}"
     )]
     Part { length: u64, offset: u64, part: usize },
 }
@@ -191,7 +192,7 @@ fn check<M: StateMachine>(
         &Packet::Chunk { below, length, offset, ref part } => {
             known.slot(below)?;
             let part = part.len();
-            let fits = part <= PART_BYTES_MAX
+            let fits = part <= SNAPSHOT_PART_BYTES_MAX
                 && length <= SNAPSHOT_BYTES_MAX
                 && offset.checked_add(part as u64).is_some_and(|end| end <= length);
             if fits { Ok(()) } else { Err(Implausible::Part { length, offset, part }) }
@@ -367,11 +368,13 @@ mod tests {
         };
         let most = SNAPSHOT_BYTES_MAX;
         assert!(
-            !refused(0, 0, 0) && !refused(most, most - 3, 3) && !refused(most, 0, PART_BYTES_MAX)
+            !refused(0, 0, 0)
+                && !refused(most, most - 3, 3)
+                && !refused(most, 0, SNAPSHOT_PART_BYTES_MAX)
         );
         assert!(refused(most + 1, 0, 1) && refused(u64::MAX, 0, 1));
         assert!(refused(10, 8, 3) && refused(10, u64::MAX, 3) && refused(10, u64::MAX - 2, 3));
-        assert!(refused(most, 0, PART_BYTES_MAX + 1));
+        assert!(refused(most, 0, SNAPSHOT_PART_BYTES_MAX + 1));
     }
 
     /// If all answers of a session are said to have been heard, its node would get no answer any more.
