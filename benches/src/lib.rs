@@ -1,6 +1,7 @@
 //! The code that the benches share. Running or checking Paxos needs none of it.
 //!
 //! - [`Cluster`]: three replicas in one thread, without disks or sockets. [`released`]: the effects of their steps.
+//! - [`client`]: a client of `paxos serve`.
 //! - [`process`]: runs a program, and measures its processor time and memory.
 //! - [`valgrind`]: counts the instructions and allocations of a program.
 //! - [`median`]: of the runs of a measurement.
@@ -9,6 +10,7 @@
 //! - [`servers`]: clusters of server processes on loopback.
 //! - [`spin`]: explores Lamport's Paxos with Spin.
 
+pub mod client;
 pub mod process;
 pub mod redis_benchmark;
 pub mod servers;

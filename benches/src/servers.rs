@@ -31,6 +31,8 @@ pub struct Servers {
     pub name: &'static str,
     /// The processes, one for each node.
     pub processes: Vec<Child>,
+    /// The commands that start the nodes.
+    commands: Vec<Command>,
     /// The addresses for clients.
     pub clients: Vec<String>,
     /// The request that asks a node for its role, and a part of the answer that only the leader gives.
@@ -44,6 +46,31 @@ impl Servers {
     /// A process has ended, or the system does not tell.
     pub fn cpu(&self) -> Result<Vec<Duration>, ServersError> {
         Ok(self.processes.iter().map(|process| cpu(process.id())).collect::<io::Result<_>>()?)
+    }
+
+    /// Kills a node, as `kill -9` does.
+    ///
+    /// # Errors
+    /// The system cannot end the process.
+    ///
+    /// # Panics
+    /// There is no such node.
+    pub fn kill(&mut self, node: usize) -> Result<(), ServersError> {
+        self.processes[node].kill()?;
+        self.processes[node].wait()?;
+        Ok(())
+    }
+
+    /// Starts a killed node again.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    ///
+    /// # Panics
+    /// There is no such node.
+    pub fn start_again(&mut self, node: usize) -> Result<(), ServersError> {
+        self.processes[node] = spawn(&mut self.commands[node])?;
+        Ok(())
     }
 
     /// Returns the leader's address for clients.
@@ -107,14 +134,18 @@ fn start(
     clients: Vec<String>,
     leads: (&'static str, &'static str),
 ) -> Result<Servers, ServersError> {
-    let mut servers = Servers { name, processes: Vec::new(), clients, leads };
-    for mut command in commands {
+    let (commands, processes) = (commands.collect(), Vec::new());
+    let mut servers = Servers { name, processes, commands, clients, leads };
+    for command in &mut servers.commands {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn().map_err(|error| ServersError::Missing(program, error))?;
-        servers.processes.push(child);
+        servers.processes.push(spawn(command)?);
     }
     Ok(servers)
+}
+
+fn spawn(command: &mut Command) -> Result<Child, ServersError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.spawn().map_err(|error| ServersError::Missing(program, error))
 }
 
 /// Starts three nodes of etcd with its default durability.
@@ -146,13 +177,28 @@ pub fn etcd(data: &Path) -> Result<Servers, ServersError> {
 /// # Errors
 /// The program cannot be started.
 pub fn paxos(program: &Path, data: &Path, flags: &[&str]) -> Result<Servers, ServersError> {
-    let mut peers = addresses(6)?;
-    let clients = peers.split_off(3);
+    paxos_behind(program, data, flags, str::to_owned)
+}
+
+/// Starts three nodes like [`paxos`]. The others connect to the last node at the address that `link` returns for its own.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn paxos_behind(
+    program: &Path,
+    data: &Path,
+    flags: &[&str],
+    link: impl FnOnce(&str) -> String,
+) -> Result<Servers, ServersError> {
+    let mut listens = addresses(6)?;
+    let clients = listens.split_off(3);
+    let mut peers = listens.clone();
+    peers[2] = link(&listens[2]);
     let commands = (0..3).map(|node| {
         let mut command = Command::new(program);
         command.args(["serve", "--id", &(node + 1).to_string(), "--log-level", "error"]);
         command.arg("--data").arg(data.join(format!("node-{}", node + 1)));
-        command.args(["--listen", &peers[node], "--client", &clients[node]]).args(flags);
+        command.args(["--listen", &listens[node], "--client", &clients[node]]).args(flags);
         for other in (0..3).filter(|&other| other != node) {
             command.args(["--peer", &format!("{}={}", other + 1, peers[other])]);
         }

@@ -35,6 +35,12 @@ const SNAPSHOT_PAUSE: Binary = Binary {
     only_parsed: &[],
 };
 
+const CATCH_UP: Binary = Binary {
+    path: env!("CARGO_BIN_EXE_catch-up"),
+    starts: &[("target/dist/catch-up ", ""), ("catch-up ", "")],
+    only_parsed: &[],
+};
+
 #[test]
 fn every_command_parses() {
     for (binary, option) in [
@@ -42,6 +48,7 @@ fn every_command_parses() {
         (BESIDE_ETCD, "--repeat"),
         (BESIDE_CEILING, "--repeat"),
         (SNAPSHOT_PAUSE, "--snapshots"),
+        (CATCH_UP, "--link"),
     ] {
         assert!(binary.parse_everywhere() >= 1, "the documents do not show {}", binary.path);
         assert!(binary.parse(&format!("{option} 3")).is_ok());

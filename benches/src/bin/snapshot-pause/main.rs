@@ -4,8 +4,6 @@
 //! some snapshots. The program notes the latency of each put, and samples the memory of each node. A put counts as one
 //! during a snapshot if any node wrote a snapshot at any time between the request and its answer.
 
-mod client;
-
 use std::{
     env, fs,
     io::{self, Write as _},
@@ -18,13 +16,13 @@ use std::{
 use clap::Parser;
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    DebugBuild, exit, optimized,
+    DebugBuild,
+    client::{self, Client, ClientError, number},
+    exit, optimized,
     servers::{self, Servers, ServersError},
 };
 use serde::Serialize;
 use tokio::{task::JoinSet, time::sleep};
-
-use self::client::Client;
 
 /// The memory that a key and its value take beside their own bytes, as `paxos serve` counts it.
 const ENTRY_BYTES: u64 = 256;
@@ -32,9 +30,6 @@ const ENTRY_BYTES: u64 = 256;
 const KEY_BYTES: u64 = 16;
 /// The time between two samples of the memory of the nodes.
 const SAMPLE: Duration = Duration::from_millis(20);
-/// The number of clients that fill the store, and of the puts that each sends at once.
-const FILLERS: u64 = 16;
-const FILL_PIPELINE: u64 = 16;
 
 /// The latency of puts while nodes write snapshots of a large state
 #[derive(Parser)]
@@ -79,10 +74,10 @@ enum Unusable {
     Servers(#[from] ServersError),
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("a node was not ready after a minute")]
-    NotReady,
-    #[error("{0}")]
-    Answer(String),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("process {0} has no VmRSS")]
+    NoMemory(u32),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
@@ -150,26 +145,16 @@ fn measure(args: &Args) -> Result<bool, Unusable> {
 async fn load(args: &Args, servers: &Servers) -> Result<Report, Unusable> {
     let mut watchers = Vec::new();
     for address in &servers.clients {
-        watchers.push(ready(address).await?);
+        watchers.push(client::ready(address).await?);
     }
     let leader = servers.leader()?.to_owned();
     let value = u64::from(args.value);
     let keys = (args.state_mib << 20).div_ceil(ENTRY_BYTES + KEY_BYTES + value);
     eprintln!("filling {keys} keys");
-    let mut filling = JoinSet::new();
-    for part in 0..FILLERS {
-        filling.spawn(fill(
-            leader.clone(),
-            part * keys / FILLERS..(part + 1) * keys / FILLERS,
-            args.value,
-        ));
-    }
-    while let Some(filled) = filling.join_next().await {
-        filled.map_err(io::Error::other)??;
-    }
+    client::fill(&leader, keys, args.value as usize).await?;
     let processes: Vec<u32> = servers.processes.iter().map(Child::id).collect();
     let begun = Instant::now();
-    let state_bytes = info(&mut watchers[0], "paxos_state_bytes").await?;
+    let state_bytes = number(&client::info(&mut watchers[0]).await?, "paxos_state_bytes")?;
     while sample(&mut watchers, &processes, begun).await?.in_progress {
         sleep(Duration::from_millis(100)).await;
     }
@@ -199,37 +184,6 @@ async fn load(args: &Args, servers: &Servers) -> Result<Report, Unusable> {
     Ok(report(args, state_bytes, &puts, &samples))
 }
 
-/// Connects to a node, and waits until it accepts puts.
-async fn ready(address: &str) -> Result<Client, Unusable> {
-    let begun = Instant::now();
-    loop {
-        if let Ok(mut client) = Client::connect(address).await {
-            client.send(&[b"SET", b"ready", b"1"]);
-            if client.flush().await.is_ok() && client.answer().await?.as_ref() == b"+OK" {
-                return Ok(client);
-            }
-        }
-        if begun.elapsed() > Duration::from_mins(1) {
-            return Err(Unusable::NotReady);
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Returns a number of the answer to `INFO`.
-async fn info(client: &mut Client, name: &str) -> Result<u64, Unusable> {
-    client.send(&[b"INFO"]);
-    client.flush().await?;
-    let text = String::from_utf8_lossy(&client.answer().await?).into_owned();
-    number(&text, name)
-}
-
-fn number(text: &str, name: &str) -> Result<u64, Unusable> {
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = value.and_then(|value| value.trim().parse().ok());
-    number.ok_or_else(|| Unusable::Answer(format!("INFO has no number {name}: {text}")))
-}
-
 async fn sample(
     watchers: &mut [Client],
     processes: &[u32],
@@ -238,36 +192,17 @@ async fn sample(
     let mut seen =
         Sample { at: Duration::ZERO, in_progress: false, snapshots: u64::MAX, memory: 0 };
     for (client, process) in watchers.iter_mut().zip(processes) {
-        client.send(&[b"INFO"]);
-        client.flush().await?;
-        let text = String::from_utf8_lossy(&client.answer().await?).into_owned();
+        let text = client::info(client).await?;
         seen.in_progress |= number(&text, "paxos_snapshot_in_progress")? > 0;
         seen.snapshots = seen.snapshots.min(number(&text, "paxos_snapshots")?);
         let status = fs::read_to_string(format!("/proc/{process}/status"))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = resident.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        let kib = kib.ok_or_else(|| Unusable::Answer(format!("process {process} has no VmRSS")))?;
+        let kib = kib.ok_or(Unusable::NoMemory(*process))?;
         seen.memory = seen.memory.max(kib << 10);
     }
     seen.at = begun.elapsed();
     Ok(seen)
-}
-
-/// Sets these keys.
-async fn fill(address: String, keys: std::ops::Range<u64>, value: u32) -> Result<(), Unusable> {
-    let mut client = Client::connect(&address).await?;
-    let value = vec![b'x'; value as usize];
-    for first in keys.clone().step_by(FILL_PIPELINE as usize) {
-        let pipeline = first..keys.end.min(first + FILL_PIPELINE);
-        for key in pipeline.clone() {
-            client.send(&[b"SET", format!("key:{key:012}").as_bytes(), &value]);
-        }
-        client.flush().await?;
-        for _ in pipeline {
-            expect_ok(&client.answer().await?)?;
-        }
-    }
-    Ok(())
 }
 
 /// Sets random keys, one after the other, and notes each put.
@@ -282,22 +217,15 @@ async fn overwrite(
     let mut client = Client::connect(&address).await?;
     let value = vec![b'y'; value as usize];
     loop {
-        let key = format!("key:{:012}", scattered(seed) % keys);
+        let key = client::key(scattered(seed) % keys);
         seed += 1;
         let asked = Instant::now();
         client.send(&[b"SET", key.as_bytes(), &value]);
         client.flush().await?;
-        expect_ok(&client.answer().await?)?;
+        client::expect_ok(&client.answer().await?)?;
         let put = Put { answered: begun.elapsed(), took: asked.elapsed() };
         puts.lock().unwrap_or_else(PoisonError::into_inner).push(put);
     }
-}
-
-fn expect_ok(answer: &[u8]) -> Result<(), Unusable> {
-    if answer == b"+OK" {
-        return Ok(());
-    }
-    Err(Unusable::Answer(format!("a put was answered {}", String::from_utf8_lossy(answer))))
 }
 
 /// Permutes the numbers, so that consecutive ones become random keys (`SplitMix64`).
