@@ -23,6 +23,9 @@ use tokio::{
 /// The bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
 
+/// The time by which a link reads ahead. A timer may be late by a millisecond, and the link would be free meanwhile.
+const AHEAD: Duration = Duration::from_millis(5);
+
 /// The reads that are on their way over a link, at most. With [`READ_BYTES`] they are more than a link has under way.
 const READS_MAX: usize = 1 << 12;
 
@@ -109,7 +112,7 @@ async fn carry(
             if sender.send((passed + delay, bytes[..count].to_vec())).await.is_err() {
                 break;
             }
-            sleep(passed.saturating_duration_since(Instant::now())).await;
+            sleep(passed.saturating_duration_since(Instant::now() + AHEAD)).await;
         }
         drop(sender);
     };
