@@ -180,7 +180,7 @@ pub fn paxos(program: &Path, data: &Path, flags: &[&str]) -> Result<Servers, Ser
     paxos_behind(program, data, flags, str::to_owned)
 }
 
-/// Starts three nodes like [`paxos`]. The others connect to the last node at the address that `link` returns for its own.
+/// Starts three nodes like [`paxos()`]. The others connect to the last node at the address that `link` returns for its own.
 ///
 /// # Errors
 /// The program cannot be started.
