@@ -63,6 +63,7 @@ const BENCHES: Owner = Commands(
         "cargo run --profile dist -p paxos-benches --bin ",
         "target/dist/beside-",
         "target/dist/snapshot-pause ",
+        "target/dist/catch-up ",
     ],
 );
 const RACE: Owner = Commands(
