@@ -5,7 +5,7 @@
 //! - [`process`]: runs a program, and measures its processor time and memory.
 //! - [`valgrind`]: counts the instructions and allocations of a program.
 //! - [`median`]: of the runs of a measurement.
-//! - [`optimized`] and [`exit`]: the beginning and the end of a program that measures.
+//! - [`optimized`], [`beside`] and [`exit`]: the beginning and the end of a program that measures.
 //! - [`redis_benchmark`]: loads a server.
 //! - [`servers`]: clusters of server processes on loopback.
 //! - [`spin`]: explores Lamport's Paxos with Spin.
@@ -20,8 +20,10 @@ pub mod valgrind;
 mod cluster;
 
 use std::{
+    env,
     fmt::Display,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -38,6 +40,14 @@ pub struct DebugBuild;
 /// This is a debug build.
 pub const fn optimized() -> Result<(), DebugBuild> {
     if cfg!(debug_assertions) { Err(DebugBuild) } else { Ok(()) }
+}
+
+/// Returns the path of a program that was built with this one.
+///
+/// # Errors
+/// The system does not tell the path of this program.
+pub fn beside(program: &str) -> io::Result<PathBuf> {
+    Ok(env::current_exe()?.with_file_name(format!("{program}{}", env::consts::EXE_SUFFIX)))
 }
 
 /// Returns the exit code of a program that measures: 0 if all targets are met, 1 if one is missed, and 2 if nothing could be

@@ -73,15 +73,19 @@ impl Servers {
         Ok(())
     }
 
-    /// Returns the leader's address for clients.
+    /// Returns the leader's address for clients. Passes over a killed node.
     ///
     /// # Errors
     /// No node leads, or one does not answer.
     pub fn leader(&self) -> Result<&str, ServersError> {
         let (question, yes) = self.leads;
         for address in &self.clients {
-            if ask(address, question)?.contains(yes) {
-                return Ok(address);
+            match ask(address, question) {
+                Ok(answer) if answer.contains(yes) => return Ok(address),
+                Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
+                    return Err(error.into());
+                }
+                _ => {}
             }
         }
         Err(ServersError::NoLeader(self.name))
@@ -177,10 +181,11 @@ pub fn etcd(data: &Path) -> Result<Servers, ServersError> {
 /// # Errors
 /// The program cannot be started.
 pub fn paxos(program: &Path, data: &Path, flags: &[&str]) -> Result<Servers, ServersError> {
-    paxos_behind(program, data, flags, str::to_owned)
+    paxos_behind(program, data, flags, None).map(|(servers, _)| servers)
 }
 
-/// Starts three nodes like [`paxos()`]. The others connect to the last node at the address that `link` returns for its own.
+/// Starts three nodes like [`paxos()`]. If there is a proxy, the others connect to the last node at the address of the
+/// proxy. Returns the nodes, and the address at which the last one listens for the others.
 ///
 /// # Errors
 /// The program cannot be started.
@@ -188,12 +193,14 @@ pub fn paxos_behind(
     program: &Path,
     data: &Path,
     flags: &[&str],
-    link: impl FnOnce(&str) -> String,
-) -> Result<Servers, ServersError> {
+    proxy: Option<String>,
+) -> Result<(Servers, String), ServersError> {
     let mut listens = addresses(6)?;
     let clients = listens.split_off(3);
     let mut peers = listens.clone();
-    peers[2] = link(&listens[2]);
+    if let Some(proxy) = proxy {
+        peers[2] = proxy;
+    }
     let commands = (0..3).map(|node| {
         let mut command = Command::new(program);
         command.args(["serve", "--id", &(node + 1).to_string(), "--log-level", "error"]);
@@ -204,7 +211,9 @@ pub fn paxos_behind(
         }
         command
     });
-    start("paxos", commands, clients.clone(), ("INFO\r\nQUIT\r\n", "\npaxos_role:leader\r\n"))
+    let leads = ("INFO\r\nQUIT\r\n", "\npaxos_role:leader\r\n");
+    let servers = start("paxos", commands, clients.clone(), leads)?;
+    Ok((servers, listens[2].clone()))
 }
 
 /// Starts one process of a server that takes its address as the last argument of this command.

@@ -19,13 +19,12 @@ pub(super) struct EventLog {
 /// The snapshot of a peer that a node fetches or restores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PeersSnapshot {
+    /// There is none, or its first part has not come yet.
     #[default]
     None,
-    Arrives {
-        from: NodeId,
-        below: Slot,
-        bytes: u64,
-    },
+    /// Parts arrive of a snapshot that has the effect of every slot below `below`, and has this many bytes.
+    Arrives { from: NodeId, below: Slot, bytes: u64 },
+    /// The whole snapshot is restored.
     IsRestored,
 }
 

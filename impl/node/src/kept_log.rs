@@ -81,8 +81,8 @@ impl KeptLog {
 
     /// Notes that a snapshot of all slots below `below` replaces the one of all slots below `durable`. Both are of this node.
     /// The log keeps every slot from `below` on. It keeps up to [`KEPT_BYTES`] of earlier slots for peers that are a little
-    /// behind, but none below `durable`. If a peer was fetching when the snapshot was begun, it keeps all that the log had
-    /// grown by at that time, up to the bytes of the snapshot before divided by [`FETCH_GROWTH_DIVISOR`].
+    /// behind, but none below `durable`. If a peer was fetching when the snapshot was begun, it keeps all slots from `durable` on that
+    /// were applied before. These have half the bytes of the snapshot before, and [`KEPT_BYTES`] more, at most.
     pub(super) fn note_own_snapshot(&mut self, durable: Slot, below: Slot) {
         let kept_from = self.kept_from(KEPT_BYTES);
         let kept_from = self.kept_for_fetching.map_or(kept_from, |from| from.min(kept_from));

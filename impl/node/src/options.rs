@@ -68,11 +68,11 @@ options! {
     /// The time for which a turn applies entries and serves reads. The rest waits for the next turn. Each turn
     /// applies at least one entry, if there is one, and serves one read. Default: 20 ms.
     turn_max: Duration = Duration::from_millis(20),
-    /// The bytes of applied commands after which a node takes the next snapshot, provided that the log has grown by
-    /// an eighth of the bytes of the last snapshot, or by half of them while a peer fetches it. Default: 8 MiB.
+    /// The bytes of applied commands after which a node takes the next snapshot. The log must also have grown by an eighth of
+    /// the bytes of the last snapshot, or by half of them while a peer fetches it. Default: 8 MiB.
     snapshot_bytes: u64 = 8 << 20,
-    /// The number of applied slots after which a node takes the next snapshot, provided that the log has grown by
-    /// an eighth of the bytes of the last snapshot, or by half of them while a peer fetches it. Default: 200,000.
+    /// The number of applied slots after which a node takes the next snapshot, if the log has grown as for
+    /// `snapshot_bytes`. Default: 200,000.
     snapshot_slots: u64 = 200_000,
     /// The most bytes of the reports in a packet, except for a single report that is longer. A longer promise goes in
     /// parts. Default: 1 MiB.

@@ -31,7 +31,8 @@ pub(super) enum Taken<F> {
     /// The part was taken, and the next one is wanted.
     Part,
     /// The part was not taken: it has come before, an earlier part is missing, it belongs to another snapshot, or it does
-    /// not fit. The node asks for no part in return. Otherwise each repetition would cause another one, for as long as the transfer lasts.
+    /// not fit. The node asks for no part in return. Otherwise each repetition would cause another one, for as long as the
+    /// transfer lasts.
     Nothing,
 }
 

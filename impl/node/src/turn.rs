@@ -68,8 +68,8 @@ impl<M: StateMachine, S: Storage> ManualNode<M, S> {
     }
 
     /// Runs a turn: takes the delivered packets and the requests of the handles, as many as a turn may take. Fewer are taken
-    /// while a write is under way or a snapshot arrives. Releases the effects whose records are durable. `now` is the time since the start of the node. Returns
-    /// false if the node was told to stop. The caller must then [`sync`](Self::sync) it until nothing is under way, and
+    /// while a write is under way or a snapshot arrives. Releases the effects whose records are durable. `now` is the time
+    /// since the start of the node. Returns false if the node was told to stop. The caller must then [`sync`](Self::sync) it until nothing is under way, and
     /// [`end`](Self::end) it.
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 //! part that takes little longer adds one, so the number may double in a round trip. A part that takes much longer takes
 //! away a quarter. A part that is alone waits behind no other part, so its time is the new measure.
 //!
-//! A part that is asked for twice arrives twice. So a slow link must not be asked again before its part can have come,
-//! and the time of a part that was asked for twice is not known (Karn's algorithm, RFC 6298).
+//! A part that is asked for twice arrives twice. So a slow link must not be asked again before its part can have come. The
+//! time of a part that was asked for twice is not known, and is not counted (Karn's algorithm, RFC 6298).
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const PARTS_MAX: usize = 32;
 /// A part that takes longer than the quickest one by more than this time has waited in a queue.
 const LATE_BY: Duration = Duration::from_millis(50);
 
-/// The longest time after which a part counts as lost.
+/// The longest time after which a part counts as lost, unless the least time is longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The number of parts that may be under way.
@@ -30,14 +30,15 @@ pub(super) struct Window {
     earlier: usize,
     /// The time after which a part counts as lost.
     patience: Duration,
-    /// The least patience.
     patience_min: Duration,
+    patience_max: Duration,
 }
 
 impl Window {
     /// Returns a window of one part, which counts as lost after `patience_min`.
     pub(super) fn new(patience_min: Duration) -> Self {
-        Self { parts: 1, quickest: None, earlier: 0, patience: patience_min, patience_min }
+        let (patience, patience_max) = (patience_min, PATIENCE_MAX.max(patience_min));
+        Self { parts: 1, quickest: None, earlier: 0, patience, patience_min, patience_max }
     }
 
     /// The number of parts that may be under way.
@@ -53,7 +54,7 @@ impl Window {
     /// Notes that the part after the last one came this long after its only question. `under_way` is the number of
     /// parts that are still under way.
     pub(super) fn came(&mut self, took: Duration, under_way: usize) {
-        self.patience = (2 * took).clamp(self.patience_min, PATIENCE_MAX.max(self.patience_min));
+        self.patience = (2 * took).clamp(self.patience_min, self.patience_max);
         let is_alone = self.parts == 1 && self.earlier == 0;
         let before = self.quickest.filter(|_| !is_alone);
         let quickest = before.map_or(took, |quickest| quickest.min(took));
@@ -71,7 +72,7 @@ impl Window {
     /// Notes that the parts that are under way may be lost. The next one counts as lost after twice the time.
     pub(super) fn lost(&mut self) {
         (self.parts, self.earlier) = (1, 0);
-        self.patience = (2 * self.patience).min(PATIENCE_MAX.max(self.patience_min));
+        self.patience = (2 * self.patience).min(self.patience_max);
     }
 }
 
@@ -84,8 +85,8 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     /// Fetches parts over a link that takes `part` microseconds for each part and `trip` for a round trip. Returns the
-    /// percentage of the time in which the link was busy, and the longest time that a part waited for others, in microseconds. The first
-    /// 100 parts do not count.
+    /// percentage of the time in which the link was busy, and the longest time that a part waited for others, in
+    /// microseconds. The first 100 parts do not count.
     fn fetch(part: u64, trip: u64) -> (u64, u64) {
         let mut window = Window::new(MILLISECOND);
         let (mut now, mut free_at, mut longest, mut begun) = (0, 0, 0, 0);

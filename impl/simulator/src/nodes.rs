@@ -222,8 +222,8 @@ impl<M: StateMachine> fmt::Debug for Simulation<M> {
     }
 }
 
-/// Returns options that let much happen in little time: elections after 150 ms, a snapshot every 20 slots, one vote in each
-/// part of a promise, 100 bytes in each part of a snapshot.
+/// Returns options that let much happen in little time: elections after 150 ms, and a snapshot every 20 slots. A part of a
+/// promise has one vote, and a part of a snapshot 100 bytes.
 pub fn options() -> OptionsBuilder {
     Options::builder()
         .election_timeout(Duration::from_millis(150))

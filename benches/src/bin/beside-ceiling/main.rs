@@ -18,7 +18,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    DebugBuild, exit, median, optimized,
+    DebugBuild, beside, exit, median, optimized,
     redis_benchmark::{self, Kind, Load, LoadError, Sample},
     servers::{self, Servers, ServersError},
 };
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
 fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
     optimized()?;
     let this = env::current_exe()?;
-    let program = this.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
+    let program = beside("paxos")?;
     let directory = || match &args.data {
         Some(data) => tempfile::tempdir_in(data),
         None => tempfile::tempdir(),

@@ -7,7 +7,6 @@
 mod grpc;
 
 use std::{
-    env,
     io::{self, Write as _},
     process::ExitCode,
     thread,
@@ -17,7 +16,7 @@ use std::{
 use clap::Parser;
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    DebugBuild, exit, median, optimized,
+    DebugBuild, beside, exit, median, optimized,
     redis_benchmark::{self, Kind, Load, LoadError, Sample},
     servers::{self, Servers, ServersError},
 };
@@ -111,7 +110,7 @@ fn main() -> ExitCode {
 
 fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
     optimized()?;
-    let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
+    let program = beside("paxos")?;
     let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let paxos = servers::paxos(&program, one.path(), &[])?;
     let etcd = servers::etcd(other.path())?;

@@ -8,7 +8,6 @@ mod comparison;
 mod contenders;
 
 use std::{
-    env,
     io::{self, Write as _},
     path::PathBuf,
     process::{Command, ExitCode},
@@ -17,7 +16,7 @@ use std::{
 
 use clap::{Parser, builder::PossibleValuesParser};
 use paxos_benches::{
-    DebugBuild, exit, optimized,
+    DebugBuild, beside, exit, optimized,
     process::{self, Measured, ProcessError},
     spin::{MOST_BALLOTS, Pan, SpinError, Variant},
 };
@@ -110,8 +109,7 @@ fn main() -> ExitCode {
 
 fn compare(args: &Args) -> Result<Comparison, Unusable> {
     optimized()?;
-    let model =
-        env::current_exe()?.with_file_name(format!("paxos-model{}", env::consts::EXE_SUFFIX));
+    let model = beside("paxos-model")?;
     if !model.is_file() {
         return Err(Unusable::ModelMissing(model));
     }

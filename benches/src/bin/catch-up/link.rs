@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -33,9 +33,9 @@ const READS_MAX: usize = 1 << 12;
 #[derive(Debug)]
 pub(crate) struct Link {
     /// The bytes that pass in a second, of all connections together. `None` is no limit.
-    pub(crate) rate: Option<u64>,
+    rate: Option<u64>,
     /// The time that a byte is on its way, in each direction.
-    pub(crate) delay: Duration,
+    delay: Duration,
     /// The bytes that have passed to the node.
     passed: AtomicU64,
     /// The time at which the link is free.
@@ -71,14 +71,14 @@ impl Link {
     pub(crate) async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
-        node: SocketAddr,
+        node: String,
     ) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
             let (from, _) = listener.accept().await?;
             // The node may be down. The peer then connects again.
-            let Ok(to) = TcpStream::connect(node).await else { continue };
+            let Ok(to) = TcpStream::connect(&node).await else { continue };
             from.set_nodelay(true)?;
             to.set_nodelay(true)?;
             let (from_read, from_write) = from.into_split();
@@ -92,32 +92,28 @@ impl Link {
 /// Carries bytes until either end is closed. Only one direction has the rate of the link.
 async fn carry(
     mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    to: OwnedWriteHalf,
     delay: Duration,
     link: Option<Arc<Link>>,
 ) {
-    let (sender, mut on_the_way) = mpsc::channel::<(Instant, Vec<u8>)>(READS_MAX);
-    let write = async {
-        while let Some((at, bytes)) = on_the_way.recv().await {
-            sleep_until(at).await;
-            if to.write_all(&bytes).await.is_err() {
-                break; // The peers notice that the connection has ended.
-            }
+    let (sender, on_the_way) = mpsc::channel(READS_MAX);
+    tokio::spawn(deliver(on_the_way, to));
+    let mut bytes = vec![0; READ_BYTES];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let passed = link.as_ref().map_or_else(Instant::now, |link| link.pass(count));
+        if sender.send((passed + delay, bytes[..count].to_vec())).await.is_err() {
+            break; // The other end is closed.
         }
-    };
-    let read = async {
-        let mut bytes = vec![0; READ_BYTES];
-        while let Ok(count @ 1..) = from.read(&mut bytes).await {
-            let passed = link.as_ref().map_or_else(Instant::now, |link| link.pass(count));
-            if sender.send((passed + delay, bytes[..count].to_vec())).await.is_err() {
-                break;
-            }
-            sleep(passed.saturating_duration_since(Instant::now() + AHEAD)).await;
+        sleep(passed.saturating_duration_since(Instant::now() + AHEAD)).await;
+    }
+}
+
+/// Writes bytes, each at its time.
+async fn deliver(mut on_the_way: mpsc::Receiver<(Instant, Vec<u8>)>, mut to: OwnedWriteHalf) {
+    while let Some((at, bytes)) = on_the_way.recv().await {
+        sleep_until(at).await;
+        if to.write_all(&bytes).await.is_err() {
+            break; // The peers notice that the connection has ended.
         }
-        drop(sender);
-    };
-    tokio::select! {
-        () = write => {}
-        () = async { read.await; std::future::pending::<()>().await } => {}
     }
 }

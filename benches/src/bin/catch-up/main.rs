@@ -7,7 +7,6 @@
 mod link;
 
 use std::{
-    env,
     io::{self, Write as _},
     net::TcpListener,
     path::Path,
@@ -19,7 +18,7 @@ use std::{
 use clap::Parser;
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    DebugBuild,
+    DebugBuild, beside,
     client::{self, Client, ClientError, number},
     exit, optimized,
     servers::{self, Servers, ServersError},
@@ -81,8 +80,6 @@ enum Unusable {
     Io(#[from] io::Error),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    #[error("{0} is no address")]
-    Address(String),
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +92,7 @@ struct Report {
     fetched: u64,
     /// The bytes that have passed over the link to the node.
     link_bytes: u64,
-    /// Of the rate of the link. `None` if the link has no limit.
+    /// The share of the bytes that the link could have passed. `None` if the link has no limit.
     link_use: Option<f64>,
 }
 
@@ -105,7 +102,7 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args) -> Result<bool, Unusable> {
     optimized()?;
-    let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
+    let program = beside("paxos")?;
     let data = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(catch_up(args, &program, data.path()))?;
@@ -116,33 +113,27 @@ fn measure(args: &Args) -> Result<bool, Unusable> {
 
 async fn catch_up(args: &Args, program: &Path, data: &Path) -> Result<Report, Unusable> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let before = listener.local_addr()?.to_string();
-    let link =
-        Link::new(args.link.map(|mb| mb * 1_000_000), Duration::from_millis(args.round_trip) / 2);
-    let link = Arc::new(link);
-    let mut listens = String::new();
+    let proxy = listener.local_addr()?.to_string();
+    let delay = Duration::from_millis(args.round_trip) / 2;
+    let link = Arc::new(Link::new(args.link.map(|mb| mb * 1_000_000), delay));
     let state_max = (args.state_mib * 4 * MIB).max(64 * MIB).to_string();
-    let mut servers =
-        servers::paxos_behind(program, data, &["--state-max", &state_max], |address| {
-            address.clone_into(&mut listens);
-            before
-        })?;
-    let node = listens.parse().map_err(|_| Unusable::Address(listens))?;
+    let flags = ["--state-max", &state_max];
+    let (mut servers, node) = servers::paxos_behind(program, data, &flags, Some(proxy))?;
     let serving = tokio::spawn(link.clone().serve(listener, node));
     for address in &servers.clients {
         client::ready(address).await?;
     }
     servers.kill(BEHIND)?;
-    let mut leader = leader(&servers).await?;
+    let address = leader(&servers).await?;
+    let mut leader = Client::connect(&address).await?;
     let keys = (args.state_mib * MIB).div_ceil(args.value.into());
     eprintln!("filling {keys} keys");
-    client::fill(&servers.clients[leader.0], keys, args.value as usize).await?;
-    let address = servers.clients[leader.0].clone();
+    client::fill(&address, keys, args.value as usize).await?;
     let puts =
         (args.puts > 0).then(|| tokio::spawn(put(address, args.puts * 1_000, args.value, keys)));
 
     eprintln!("starting the node");
-    let target = number(&client::info(&mut leader.1).await?, "paxos_applied_below")?;
+    let target = number(&client::info(&mut leader).await?, "paxos_applied_below")?;
     let (begun, passed) = (Instant::now(), link.passed());
     servers.start_again(BEHIND)?;
     let limit = Duration::from_secs(args.limit);
@@ -154,13 +145,12 @@ async fn catch_up(args: &Args, program: &Path, data: &Path) -> Result<Report, Un
         let seen = client::info(&mut behind).await?;
         let applied = number(&seen, "paxos_applied_below")?;
         fetched = number(&seen, "paxos_installed")?;
-        let leads = number(&client::info(&mut leader.1).await?, "paxos_applied_below")?;
+        let leads = number(&client::info(&mut leader).await?, "paxos_applied_below")?;
         if applied >= target && leads.saturating_sub(applied) <= LACKS_MAX {
             caught_up = Some(begun.elapsed());
         }
     }
     let link_bytes = link.passed() - passed;
-    let took = caught_up.unwrap_or(limit).as_secs_f64();
     if let Some(puts) = puts {
         if puts.is_finished() {
             puts.await.map_err(io::Error::other)??;
@@ -169,37 +159,28 @@ async fn catch_up(args: &Args, program: &Path, data: &Path) -> Result<Report, Un
         }
     }
     serving.abort();
-    let state_bytes = number(&client::info(&mut leader.1).await?, "paxos_state_bytes")?;
-    Ok(report(args, caught_up.map(|_| took), took, state_bytes, fetched, link_bytes))
+    let state_bytes = number(&client::info(&mut leader).await?, "paxos_state_bytes")?;
+    let link_use = args.link.map(|mb| share(link_bytes, mb, caught_up.unwrap_or(limit)));
+    let caught_up_s = caught_up.map(|took| took.as_secs_f64());
+    Ok(Report { caught_up_s, state_bytes, fetched, link_bytes, link_use })
 }
 
+/// Returns the share of the bytes that a link of this rate in MB a second could have passed in this time.
 #[expect(clippy::cast_precision_loss, reason = "bytes of a measurement")]
-fn report(
-    args: &Args,
-    caught_up_s: Option<f64>,
-    took: f64,
-    state_bytes: u64,
-    fetched: u64,
-    link_bytes: u64,
-) -> Report {
-    let link_use = args.link.map(|mb| link_bytes as f64 / (mb as f64 * 1e6 * took));
-    Report { caught_up_s, state_bytes, fetched, link_bytes, link_use }
+fn share(bytes: u64, rate_mb: u64, took: Duration) -> f64 {
+    bytes as f64 / (rate_mb as f64 * 1e6 * took.as_secs_f64())
 }
 
-/// Waits until one of the nodes that are up leads. Returns its number, and a client of it.
-async fn leader(servers: &Servers) -> Result<(usize, Client), Unusable> {
+/// Waits until one of the nodes that are up leads. Returns its address for clients.
+async fn leader(servers: &Servers) -> Result<String, Unusable> {
     let begun = Instant::now();
     loop {
-        for node in (0..servers.clients.len()).filter(|node| *node != BEHIND) {
-            let mut client = Client::connect(&servers.clients[node]).await?;
-            if client::info(&mut client).await?.contains("\npaxos_role:leader\r\n") {
-                return Ok((node, client));
+        match servers.leader() {
+            Err(ServersError::NoLeader(_)) if begun.elapsed() < Duration::from_mins(1) => {
+                sleep(LOOK).await;
             }
+            leader => return Ok(leader?.to_owned()),
         }
-        if begun.elapsed() > Duration::from_mins(1) {
-            return Err(ServersError::NoLeader("paxos").into());
-        }
-        sleep(LOOK).await;
     }
 }
 

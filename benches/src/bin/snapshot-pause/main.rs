@@ -5,7 +5,7 @@
 //! during a snapshot if any node wrote a snapshot at any time between the request and its answer.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, Write as _},
     path::PathBuf,
     process::{Child, ExitCode},
@@ -16,7 +16,7 @@ use std::{
 use clap::Parser;
 use comfy_table::{Table, presets};
 use paxos_benches::{
-    DebugBuild,
+    DebugBuild, beside,
     client::{self, Client, ClientError, number},
     exit, optimized,
     servers::{self, Servers, ServersError},
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args) -> Result<bool, Unusable> {
     optimized()?;
-    let program = env::current_exe()?.with_file_name(format!("paxos{}", env::consts::EXE_SUFFIX));
+    let program = beside("paxos")?;
     let data = match &args.data {
         Some(data) => tempfile::tempdir_in(data)?,
         None => tempfile::tempdir()?,

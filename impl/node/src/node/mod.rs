@@ -69,7 +69,7 @@ pub trait Transport: Send + 'static {
 /// The most inputs of a turn while the snapshot of a peer arrives. Each may be a part, which the turn writes and may have
 /// to sync. The turn is short, so that other inputs do not wait for long, and so that the peer can read the next parts
 /// while this node writes.
-const PARTS_PER_TURN: usize = 4;
+const FETCH_INPUTS_MAX: usize = 4;
 
 /// A node.
 pub(super) struct Node<M: StateMachine, S: Storage> {
@@ -141,11 +141,12 @@ impl<M: StateMachine, S: Storage> Node<M, S> {
     }
 
     /// Returns the number of inputs that the node takes in the next turn. While a write is under way, the inputs of several
-    /// turns share this limit, so that a slow disk does not let the node gather without bound.
+    /// turns share this limit, so that a slow disk does not let the node gather without bound. While a snapshot arrives, a
+    /// turn takes few.
     pub(super) fn inputs_max(&self) -> usize {
         let waiting = if self.output.is_writing() { self.inputs_waiting } else { 0 };
         let inputs_max = self.inputs_per_turn_max.saturating_sub(waiting);
-        if self.snapshots.arrives() { inputs_max.min(PARTS_PER_TURN) } else { inputs_max }
+        if self.snapshots.arrives() { inputs_max.min(FETCH_INPUTS_MAX) } else { inputs_max }
     }
 
     /// Returns the records that are to be made durable now. Returns `None` if there are none, or while others are under way.

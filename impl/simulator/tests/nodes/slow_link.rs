@@ -25,8 +25,9 @@ impl StateMachine for Archive {
     }
 
     fn restore(&mut self, snapshot: &mut dyn Read) -> Result<(), RestoreError> {
-        self.0.clear();
-        snapshot.read_to_end(&mut self.0)?;
+        let mut state = Vec::new();
+        snapshot.read_to_end(&mut state)?;
+        self.0 = state;
         Ok(())
     }
 }
