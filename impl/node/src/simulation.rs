@@ -4,6 +4,7 @@
 mod absurd;
 mod outbox;
 mod restoring;
+mod serving;
 mod turns;
 
 use std::{cell::Cell, io::Read, time::Duration};

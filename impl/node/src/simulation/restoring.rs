@@ -24,16 +24,16 @@ use paxos_simulator::disk::{Disk, FaultyStore};
 use paxos_store::{MemorySnapshot, StoreId};
 
 /// A node whose leader is the test.
-struct Follower {
+pub(super) struct Follower {
     store: Disk,
-    node: Node<Ledger, FaultyStore>,
-    now: Duration,
+    pub(super) node: Node<Ledger, FaultyStore>,
+    pub(super) now: Duration,
 }
 
-type Restore = Job<Ledger, MemorySnapshot>;
+pub(super) type Restore = Job<Ledger, MemorySnapshot>;
 
 impl Follower {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let store = Disk::new(StoreId(1));
         let config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
         let machine = Ledger::default();
@@ -42,7 +42,7 @@ impl Follower {
     }
 
     /// Runs a turn, and returns the packets to the leader.
-    fn turn(&mut self, inputs: impl IntoIterator<Item = Input<Ledger>>) -> Vec<Packet> {
+    pub(super) fn turn(&mut self, inputs: impl IntoIterator<Item = Input<Ledger>>) -> Vec<Packet> {
         let mut outbox = Outbox::of(&self.store);
         assert!(self.node.durable_turn(inputs, self.now, &mut outbox).expect("it goes on"));
         let to_leader = |(to, packet)| (to == To::Node(NodeId(2))).then_some(packet);
@@ -50,16 +50,16 @@ impl Follower {
     }
 
     /// Gives a packet of the leader to the node, and returns the packets to the leader.
-    fn hears(&mut self, packet: Packet) -> Vec<Packet> {
+    pub(super) fn hears(&mut self, packet: Packet) -> Vec<Packet> {
         self.turn([Input::Packet { from: NodeId(2), packet, room: None }])
     }
 
-    fn hears_message(&mut self, message: Message) -> Vec<Packet> {
+    pub(super) fn hears_message(&mut self, message: Message) -> Vec<Packet> {
         self.hears(Packet::Message(message))
     }
 
     /// Gives the first part of the log to the node, up to this slot.
-    fn learns(&mut self, log: &[Value], below: usize) {
+    pub(super) fn learns(&mut self, log: &[Value], below: usize) {
         let values = log[..below].to_vec().into();
         self.hears_message(Message::Learned { first: Slot(0), values, more: false });
     }
@@ -84,7 +84,7 @@ impl Follower {
     }
 
     /// Runs a job, and a turn after it.
-    fn restores(&mut self, job: Restore) {
+    pub(super) fn restores(&mut self, job: Restore) {
         self.node.saved(job.run(|_| Ok(()))).expect("the store works");
         self.turn([]);
     }
@@ -112,13 +112,13 @@ fn asks_for_values(sent: &[Packet]) -> Option<Slot> {
 }
 
 /// The requests of a client with the session of slot 0. Each has the number of its slot as command.
-fn requests(slots: u64) -> Vec<Request> {
+pub(super) fn requests(slots: u64) -> Vec<Request> {
     let mut client = ClientSession::new(Slot(0));
     (1..slots).map(|number| client.request(number.to_le_bytes().to_vec())).collect()
 }
 
 /// The log with these requests.
-fn log(requests: &[Request]) -> Vec<Value> {
+pub(super) fn log(requests: &[Request]) -> Vec<Value> {
     let open = Entry::Open { nonce: 1, owner: Owner::Client };
     let entries = iter::once(open).chain(requests.iter().map(Request::entry));
     entries.map(|entry| Value::Command(entry.encode())).collect()
