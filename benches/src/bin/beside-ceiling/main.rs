@@ -1,5 +1,5 @@
-//! Compares puts of three nodes of `paxos serve` with those of a ceiling: a server in one process, with the same parser
-//! and store, without replication, and with one sync for all requests that have arrived.
+//! Compares puts of three nodes of `paxos serve` with those of a ceiling. The ceiling is a server in one process, with the
+//! same parser and store. It replicates nothing, and syncs once for all requests that have arrived.
 //!
 //! `redis-benchmark` loads both in turns. While one is loaded, the other one is idle. The load generator and all
 //! processes share the machine.

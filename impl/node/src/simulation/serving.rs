@@ -51,8 +51,8 @@ fn a_peer_gets_the_snapshot_that_is_written() {
     assert!(first_parts(&node.turn([])).is_empty());
 }
 
-/// A peer that learns the log behind a snapshot counts as one that fetches, and others are given more time as well: they
-/// do not wait for a snapshot that is begun meanwhile.
+/// A peer that learns the log behind a snapshot counts as one that fetches. So a peer that asks for the first part does not
+/// wait for a snapshot that was begun meanwhile.
 #[test]
 fn a_peer_that_learns_the_kept_log_still_fetches() {
     const LONG_BYTES: usize = 4 << 20;
