@@ -124,6 +124,25 @@ mod unix {
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Waits until the process has its handlers. The handler of SIGHUP, the signal with the number 1, is the last.
+    fn until_signals_are_caught(child: &Child) {
+        let caught = |process: &str| {
+            let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+            u64::from_str_radix(mask.trim(), 16).ok()
+        };
+        let id = child.id().to_string();
+        let until = Instant::now() + Duration::from_mins(2);
+        while caught(&id).is_none_or(|caught| caught & 1 == 0) {
+            if caught("self").is_none() {
+                // This system does not tell.
+                return thread::sleep(Duration::from_secs(2));
+            }
+            assert!(Instant::now() < until, "it installs no handlers");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends a signal, and waits for the end of the process. The wait is shorter than the time that a command has for its
     /// report.
     fn signalled(mut child: Child, signal: &str) -> Output {
@@ -144,7 +163,7 @@ mod unix {
     #[test]
     fn a_signal_ends_a_search_with_a_report() {
         let lockstep = begin(&["lockstep", "--nodes", "5", "--quiet"]);
-        thread::sleep(Duration::from_millis(300));
+        until_signals_are_caught(&lockstep);
         let output = signalled(lockstep, "TERM");
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         assert!(text(&output.stdout).contains("inconclusive: a signal came, after "), "{output:?}");
@@ -152,7 +171,7 @@ mod unix {
         let report = std::env::temp_dir().join(format!("paxos-verify-{}.json", std::process::id()));
         fs::write(&report, "old").unwrap();
         let verify = begin(&["verify", "--deep", "--json", report.to_str().unwrap()]);
-        thread::sleep(Duration::from_millis(300));
+        until_signals_are_caught(&verify);
         assert_eq!(fs::read_to_string(&report).unwrap(), "old");
         let output = signalled(verify, "INT");
         assert_eq!(output.status.code(), Some(3), "{output:?}");

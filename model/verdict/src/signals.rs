@@ -51,14 +51,14 @@ pub fn interrupt() -> io::Result<Interrupt> {
 }
 
 fn install(requested: &Arc<AtomicBool>) -> io::Result<Signals> {
-    let signals = Signals::new(ENDING)?;
     for signal in ENDING {
         // Handlers run in the order of their registration. On the first signal the conditional handler finds the flag
         // unset, and the second handler sets it. On the second signal the conditional handler ends the process.
         register_conditional_default(signal, Arc::clone(requested))?;
         register(signal, Arc::clone(requested))?;
     }
-    Ok(signals)
+    // Last, so that no signal is caught before it is a request.
+    Signals::new(ENDING)
 }
 
 /// Makes a process that aborts exit with the code of an inconclusive verdict.

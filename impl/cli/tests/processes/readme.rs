@@ -71,6 +71,7 @@ fn a_cluster_that_is_terminated_terminates_its_nodes() {
 fn a_cluster_that_is_terminated_twice_kills_its_nodes() {
     let data = tempfile::tempdir().unwrap();
     let mut cluster = Trying::start(3, data.path());
+    cluster.status(&[1, 2, 3]);
     let kill = |signal: &str, id: &str| {
         assert!(Command::new("kill").args([signal, id]).status().unwrap().success());
     };
