@@ -11,8 +11,12 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
-use paxos_conformance::trace::{guide::guide, scenario::Scenario, scenarios::SCENARIOS};
-use paxos_model::outputs;
+use itertools::Itertools as _;
+use paxos_conformance::trace::{Trace, counterexamples, cover, guide::guide, scenarios::SCENARIOS};
+use paxos_model::{
+    cluster::{Bounds, Cluster},
+    outputs,
+};
 use paxos_subject::{
     Options,
     claims::Class,
@@ -148,7 +152,7 @@ fn repeated(args: &SubjectArgs, path: &Path, limits: Limits) -> Result<Report, U
 fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report {
     let (command, time) = (args.command.clone(), Duration::from_secs(args.time.get()));
     let stop_at = args.stop_at.class();
-    let schedules = scenarios();
+    let schedules = schedules();
     let options =
         Options { command, limits, time, seed: args.seed, stop_at, passes: None, schedules };
     let mut shown = Instant::now();
@@ -160,13 +164,25 @@ fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report
     })
 }
 
-/// Returns the scenarios of the model, as schedules.
-fn scenarios() -> Vec<Guidance> {
-    let guidance = |scenario: &Scenario| {
-        let trace = scenario.trace().expect("a test has checked each scenario");
-        guide(&trace).expect("a trace of the model")
-    };
-    SCENARIOS.iter().filter_map(guidance).collect()
+/// The spaces of the model of which every transition is taken.
+const COVERED: [Bounds; 2] = [Bounds::of(3, 1, 1), Bounds::of(2, 1, 2)];
+
+/// Returns the schedules of the model: the counterexamples of known bugs, the scenarios, and walks through small spaces.
+fn schedules() -> Vec<Guidance> {
+    let guidance = |trace: &Trace| guide(trace).expect("a trace of the model");
+    let counterexamples = counterexamples::kept().into_iter().map(|it| it.guidance);
+    let scenarios = SCENARIOS.iter().filter_map(|scenario| {
+        guidance(&scenario.trace().expect("a test has checked each scenario"))
+    });
+    let walks = COVERED.iter().flat_map(|bounds| {
+        let cluster = Cluster::new(*bounds).expect("the bounds are valid").checked();
+        let walks = cover::traces(*bounds).expect("a small space");
+        walks.into_iter().filter_map(move |walk| {
+            guidance(&Trace::record(&cluster, "a walk", &walk).expect("a behaviour"))
+        })
+    });
+    // Many walks differ only in what a schedule does not have.
+    counterexamples.chain(scenarios).chain(walks).unique().collect()
 }
 
 /// Writes the schedule of the first finding to a file, and returns its path.

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 
-use paxos_conformance::mutants::catalogue::unseen;
+use paxos_conformance::{
+    mutants::catalogue::unseen,
+    trace::{
+        replay::{ReplayFailure, replay_on_mutants},
+        scenarios::SCENARIOS,
+    },
+};
 use paxos_model::cluster::{BEYOND, Bug};
 
 const CHECKING: &str = include_str!("../../docs/checking.md");
@@ -55,15 +61,28 @@ fn steps_catch_what_has_no_excuse_and_what_their_tests_inject() {
     assert_eq!(marked(3), found.chain(injected).collect());
 }
 
+/// A scenario notices each bug that is put around the replicas. One variant of a bug stands for all.
+#[test]
+fn replay_catches_what_a_scenario_shows() {
+    let traces: Vec<_> = SCENARIOS.iter().map(|it| it.trace().expect("it can happen")).collect();
+    let differs = |bug: &&Bug| {
+        traces.iter().any(|trace| {
+            matches!(replay_on_mutants(trace, **bug), Err(ReplayFailure::Diverged { .. }))
+        })
+    };
+    let caught = Bug::ALL.iter().filter(differs).map(|bug| bug.number());
+    assert_eq!(marked(4), caught.collect());
+}
+
 /// Each test of an injected fault has the number of the bug in its name or its comment.
 #[test]
 fn validation_and_simulation_catch_what_their_tests_inject() {
     let validated = include_str!("../validation/tests/faults.rs");
     let simulated = include_str!("../../impl/simulator/tests/nodes/faults.rs");
-    for number in marked(4) {
+    for number in marked(5) {
         assert!(validated.contains(&format!("fn bug_{number}_")), "{number}");
     }
-    for number in marked(5) {
+    for number in marked(6) {
         assert!(simulated.contains(&format!("/// Bug {number} of the catalogue")), "{number}");
     }
 }
@@ -81,5 +100,5 @@ fn the_judge_catches_what_the_gallery_has() {
         let fields: Vec<_> = line.split('\t').collect();
         if fields[2] == "pass" { None } else { fields[1].parse().ok() }
     });
-    assert_eq!(marked(6), caught.collect::<BTreeSet<u8>>());
+    assert_eq!(marked(7), caught.collect::<BTreeSet<u8>>());
 }

@@ -488,6 +488,32 @@ class FirstAccept(Adapter):
         return super().op_deliver(request)
 
 
+@bug("-", "nondeterministic")
+class CrashKeepsMemory(Adapter):
+    """A crash leaves the node in memory, so that a promise that was not persisted is not lost. A kill would lose it."""
+
+    Acceptor = PromiseNotPersisted
+    kept = None
+
+    def op_crash(self, request):
+        self.kept = self.nodes[request["at"]]
+        return super().op_crash(request)
+
+    def op_restart(self, request):
+        self.nodes[request["at"]] = self.kept
+        return self.observed([request["at"]])
+
+
+@bug("-", "pass")
+class HostsAllOrNone(Adapter):
+    """An adapter that refuses to host one node alone. Its schedules run with all nodes in one process only."""
+
+    def op_init(self, request):
+        if len(request["host"]) == 1:
+            raise ValueError("this adapter hosts all nodes")
+        return super().op_init(request)
+
+
 @bug("-", "broken")
 class Hangs(FirstAccept):
     """The process stops replying at the first accept."""

@@ -13,7 +13,8 @@ use stateright::Model as _;
 use super::Trace;
 
 /// Returns the steps of a trace that a foreign implementation may have, too: ballots that begin, messages of both phases, and
-/// crashes. Syncs, reads, snapshots and refusals are left out. Returns `None` if a quorum of the trace is no majority.
+/// crashes. Syncs, reads, snapshots and refusals are left out. Returns `None` if a quorum of the trace is no majority, or
+/// if a message has a ballot that no node has begun.
 ///
 /// # Errors
 /// The trace is no behaviour of the model.
@@ -48,7 +49,7 @@ pub fn guide(trace: &Trace) -> Result<Option<Guidance>, NoGuide> {
                     }
                 };
                 let ballot = ballots.iter().position(|it| *it == message.ballot());
-                let ballot = ballot.ok_or(NoGuide { step: place + 1 })?;
+                let Some(ballot) = ballot else { return Ok(None) };
                 let (from, to) = (usize::from(from.0), usize::from(to.0));
                 schedule.push(Guide::Deliver { kind, ballot, from, to });
             }

@@ -4,8 +4,9 @@
 //! [`on_disk`] gives each of them a store on disk. [`cover`]
 //! writes traces that together take every transition of a space. [`scenario`] defines a scenario: a short trace for people.
 //! [`scenarios`] lists all of them. [`shorten`] shortens a trace that shows a difference. [`guide`] is a trace for a foreign
-//! implementation.
+//! implementation, and [`counterexamples`] has those of the known bugs.
 
+pub mod counterexamples;
 pub mod cover;
 pub mod guide;
 pub mod on_disk;

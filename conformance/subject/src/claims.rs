@@ -67,6 +67,9 @@ pub static DETERMINISTIC: Claim =
 /// A step of one node depends on that node alone.
 pub static INDEPENDENT: Claim =
     claim(Class::Nondeterministic, "a step of a node depends on that node alone");
+/// A crash leaves nothing but the disk.
+pub static ONLY_DISK: Claim =
+    claim(Class::Nondeterministic, "a node that is killed starts again as one that crashes");
 /// The adapter keeps to the protocol.
 pub static REPLIES: Claim = claim(Class::Broken, "the adapter replies to each request");
 /// No two values are chosen.
@@ -131,6 +134,7 @@ pub static DECIDES: Claim =
 pub static ALL: &[&Claim] = &[
     &DETERMINISTIC,
     &INDEPENDENT,
+    &ONLY_DISK,
     &REPLIES,
     &AGREEMENT,
     &DECIDED,

@@ -1,5 +1,7 @@
 //! Schedules in the words of Paxos, which come from a model. A subject takes them as far as its messages agree.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cluster::{Cluster, Input, MessageId, Node},
     findings::Findings,
@@ -9,7 +11,8 @@ use crate::{
 };
 
 /// A step of a schedule. Nodes are counted from 0, and each is an acceptor and a proposer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Guide {
     /// A node begins a ballot. Ballots are counted in the order of these steps.
     Begin {
@@ -35,7 +38,7 @@ pub enum Guide {
 }
 
 /// A schedule for a number of nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Guidance {
     /// The number of nodes. A quorum is a majority of them.
     pub nodes: usize,
@@ -44,7 +47,7 @@ pub struct Guidance {
 }
 
 /// The numbers of steps that a subject has taken, and of those that its messages do not offer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Guided {
     /// The number of schedules.
     pub schedules: u64,

@@ -7,8 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use verdict::Interrupt;
 
 use crate::{
-    claims::{Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, QUORUM_IS_ENOUGH, REPLIES},
-    cluster::{Cluster, Size, Stop},
+    claims::{
+        Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, ONLY_DISK, QUORUM_IS_ENOUGH, REPLIES,
+    },
+    cluster::{Apart, Cluster, Input, Size, Stop},
     findings::{Findings, Found, Schedule},
     guide::{Guidance, follow},
     process::{Broken, Limits, Process},
@@ -188,7 +190,6 @@ impl Judgement<'_> {
         progress: &mut impl FnMut(Progress),
     ) -> Result<(), Broken> {
         let Options { time, seed, .. } = self.options;
-        let end = Instant::now() + *time;
         self.greet()?;
         let sizes = self.sizes.clone();
         let allowed = |it: &&Planned| {
@@ -203,6 +204,8 @@ impl Judgement<'_> {
             judgement.repeat(cluster, found)?;
             try_alone(cluster, found)
         })?;
+        // The time is for the search. A process for each node has taken some before.
+        let end = Instant::now() + *time;
         let mut generator = ChaCha8Rng::seed_from_u64(*seed);
         for states_max in STATES_MAX.into_iter().take(self.options.passes.unwrap_or(usize::MAX)) {
             let budget = Budget { until: end, states_max, interrupt: self.interrupt };
@@ -365,22 +368,31 @@ impl Judgement<'_> {
         Ok(())
     }
 
-    /// The same schedules several times, in one process and in a new one.
+    /// The same schedules several times, in one process and in a new one, and one of them with a process for each node.
     fn repeat(&mut self, cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
         let until = Instant::now() + self.options.time;
         let never = Budget { until, states_max: 0, interrupt: self.interrupt };
         let mut generator = ChaCha8Rng::seed_from_u64(self.options.seed);
+        let mut schedules = Vec::new();
         for _ in 0..REPEATED {
             // Findings of a subject that may not repeat itself are worth nothing.
             let mut unsure = Findings::new(Class::Safety);
             let schedule = random(cluster, &mut generator, &never, &mut unsure)?;
             together(cluster, &schedule, found, &DETERMINISTIC)?;
             if found.is_final() {
-                break;
+                return Ok(());
             }
             cluster.start_again().map_err(|broken| (broken, Vec::new()))?;
             together(cluster, &schedule, found, &DETERMINISTIC)?;
+            schedules.push(schedule);
         }
+        let restarts = |it: &Schedule| it.iter().filter(|(_, it)| *it == Input::Restart).count();
+        let Some(schedule) = schedules.into_iter().max_by_key(restarts) else { return Ok(()) };
+        let apart = cluster.run_apart(&schedule);
+        if let Apart::Differs { after_kill: true, .. } = apart {
+            found.add(ONLY_DISK.fails(apart.to_string()), ONLY_DISK.class, || schedule);
+        }
+        self.report.apart = Some(apart);
         Ok(())
     }
 }
@@ -424,12 +436,16 @@ fn together(
     }
 }
 
+/// Returns true if the schedule of a finding shows it by itself: the subject takes each step of it, the same each time.
+fn has_schedule(found: &Found) -> bool {
+    !matches!(found.class, Class::Nondeterministic | Class::Broken | Class::Vacuous)
+        && *found.finding.claim != QUORUM_IS_ENOUGH
+}
+
 /// Shortens the schedule of a finding, and runs it on the subject with all nodes together. If the replies differ, then the
 /// finding is that.
 fn confirmed(cluster: &mut Cluster, found: &Found, interrupt: &Interrupt) -> Result<Found, Broken> {
-    if matches!(found.class, Class::Nondeterministic | Class::Vacuous)
-        || *found.finding.claim == QUORUM_IS_ENOUGH
-    {
+    if !has_schedule(found) {
         return Ok(found.clone());
     }
     let budget = Budget { until: Instant::now() + SHORTEN, states_max: 0, interrupt };
@@ -447,6 +463,7 @@ fn reported(cluster: &mut Cluster, found: &Found) -> Reported {
         claim: claim.text,
         facts: facts.clone(),
         steps: schedule::shown(cluster, schedule),
+        apart: has_schedule(found).then(|| cluster.run_apart(schedule)),
         schedule: Some(schedule::file(cluster, schedule, claim.text, facts)),
     }
 }
@@ -469,6 +486,7 @@ impl Report {
                 claim: REPLIES.text,
                 facts: finding.facts,
                 steps: schedule::Shown::default(),
+                apart: None,
                 schedule: None,
             },
         });

@@ -12,7 +12,8 @@
 //! 4. Schedules that a model gives, as far as the messages of the subject agree.
 //! 5. Random schedules, until the time is over.
 //!
-//! Each finding has a schedule without needless steps, which is run on the subject once more, with all nodes together.
+//! Each finding has a schedule without needless steps, which is run on the subject twice more: with all nodes
+//! together, and with a process for each node.
 //!
 //! # Modules, in reading order
 //!
@@ -39,5 +40,5 @@ pub mod schedule;
 pub mod search;
 mod walk;
 
-pub use cluster::{Counts, Size};
+pub use cluster::{Apart, Counts, Size};
 pub use judge::{Options, judge};

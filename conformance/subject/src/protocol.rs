@@ -360,7 +360,8 @@ pub type Value = Rc<str>;
 pub type Slot = u64;
 
 /// The kind of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the kinds of Paxos")]
 pub enum Kind {
     Prepare,

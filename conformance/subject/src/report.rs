@@ -8,7 +8,7 @@ use verdict::Verdict;
 
 use crate::{
     claims::Class,
-    cluster::Counts,
+    cluster::{Apart, Counts},
     guide::Guided,
     schedule::{File, Shown},
     search::{Bounds, Explored},
@@ -25,6 +25,9 @@ pub struct Reported {
     pub facts: String,
     /// The steps that lead to it.
     pub steps: Shown,
+    /// The result of these steps with a process for each node. A finding about the process or about several schedules has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Apart>,
     /// The schedule for a file.
     pub schedule: Option<File>,
 }
@@ -42,6 +45,8 @@ pub struct Report {
     pub guided: Guided,
     /// The number of random schedules.
     pub random: u64,
+    /// The result of a random schedule with crashes, with a process for each node.
+    pub apart: Option<Apart>,
     /// The number of requests to the subject.
     pub requests: u64,
     /// The messages of the subject in all schedules.
@@ -145,6 +150,26 @@ impl fmt::Display for Class {
     }
 }
 
+impl fmt::Display for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same { kills: 0 } => write!(f, "the same with a process for each node"),
+            Self::Same { kills } => {
+                write!(
+                    f,
+                    "the same with a process for each node, which was killed at {kills} crashes"
+                )
+            }
+            Self::Differs { step, after_kill, together, apart } => write!(
+                f,
+                "NOT the same with a process for each node: {}step {step} has the reply {apart}, and not {together}",
+                if *after_kill { "after a kill, " } else { "" }
+            ),
+            Self::NotRun { why } => write!(f, "not run with a process for each node: {why}"),
+        }
+    }
+}
+
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, ballots, restarts, wishes, loses_nacks } = self;
@@ -184,10 +209,13 @@ impl fmt::Display for Explored {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.headline(), self.name)?;
-        for Reported { class, claim, facts, steps, .. } in &self.findings {
+        for Reported { class, claim, facts, steps, apart, .. } in &self.findings {
             writeln!(f, "{class}: contradicted: {claim}")?;
             writeln!(f, "  {facts}")?;
             write!(f, "{steps}")?;
+            if let Some(apart) = apart {
+                writeln!(f, "  {apart}")?;
+            }
         }
         for explored in &self.searches {
             writeln!(f, "searched: {explored}")?;
@@ -223,6 +251,9 @@ impl fmt::Display for Report {
             "messages: {prepares} prepare, {promises} promise ({votes_reported} with a vote, \
              {votes_not_carried} that cannot say), {accepts} accept, {accepted} accepted, {others} nack and other"
         )?;
+        if let Some(apart) = &self.apart {
+            writeln!(f, "a random schedule: {apart}")?;
+        }
         write!(
             f,
             "{} random schedules; {} requests to the subject",

@@ -5,7 +5,7 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use paxos_subject::{
-    Options,
+    Apart, Options,
     claims::Class,
     judge::{judge, rerun},
     process::Limits,
@@ -86,6 +86,9 @@ fn judge_from(first: usize) {
         assert_eq!(report.unusable, None, "{name}");
         assert_eq!(report.class(), expected, "{name}: {report}");
         for finding in &report.findings {
+            // A finding is no matter of the process that all nodes share.
+            let apart = finding.apart.as_ref();
+            assert!(apart.is_none_or(|it| matches!(it, Apart::Same { .. })), "{name}: {report}");
             // A finding of another class is about several runs, or about the process.
             let of_one_run =
                 [Class::Safety, Class::Fault, Class::Contract].contains(&finding.class);
@@ -93,6 +96,7 @@ fn judge_from(first: usize) {
                 let again = rerun(schedule, &options.command, options.limits).expect("a schedule");
                 let found = again.findings.iter().any(|it| it.claim == finding.claim);
                 assert!(found, "{name}: {again}");
+                assert!(finding.apart.is_some(), "{name}: {report}");
             }
         }
     }
@@ -118,9 +122,24 @@ fn the_template_passes() {
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
     assert!(report.searches.iter().any(|it| it.states > 100), "{report}");
     assert!(report.messages.votes_reported > 0, "{report}");
+    let apart = report.apart.as_ref();
+    assert!(matches!(apart, Some(Apart::Same { kills }) if *kills > 0), "{report}");
     // A claim that holds is a test case without a failure.
     let junit = report.junit(Duration::from_secs(1));
     assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
+}
+
+/// An adapter need not host one node alone. The report says what was not tried.
+#[test]
+fn an_adapter_that_hosts_all_nodes_is_judged() {
+    if !has_python() {
+        return;
+    }
+    let command = adapter("gallery.py", &["hosts-all-or-none"]);
+    let report = judged(&options(command, Some(1), Class::Liveness));
+    assert_eq!(report.verdict(), Verdict::Holds, "{report}");
+    let why = "not run with a process for each node: the adapter refused ";
+    assert!(report.to_string().contains(why), "{report}");
 }
 
 /// A schedule of a bug shows nothing on a subject that does not have the bug.

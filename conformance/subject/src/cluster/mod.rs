@@ -8,8 +8,9 @@
 //! one process, and their replies are compared.
 //!
 //! This file has the states, and what may happen in them. `setup` has the nodes and values of a cluster. `asking` sends requests.
-//! `observing` reads the replies.
+//! `observing` reads the replies. `apart` has a process for each node.
 
+mod apart;
 mod asking;
 mod observing;
 mod setup;
@@ -23,6 +24,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value as Json;
 
+pub use self::apart::Apart;
 pub(crate) use self::asking::Stop;
 pub use self::setup::Size;
 use self::setup::{client_value, setup};
