@@ -30,6 +30,10 @@ pub(crate) enum Fault {
     Kill,
     /// All nodes are killed at once.
     KillAll,
+    /// A node is stopped in order, and started again later.
+    Stop,
+    /// A node is killed, and stays away until all others have trimmed slots that it lacks. So there may be no other fault.
+    Absence,
     /// A node is paused for some time.
     Pause,
     /// All links to and from a node fail.
@@ -160,6 +164,25 @@ fn begin(fault: Fault, cluster: &mut Cluster, random: &mut ChaCha8Rng) -> Option
                 cluster.kill(id);
             }
             Some(Remedy::Start(up))
+        }
+        Fault::Stop => {
+            let ended = cluster.stop(victim);
+            assert_eq!(ended.code, Some(0), "node {victim} was stopped:\n{}", ended.log);
+            Some(Remedy::Start(vec![victim]))
+        }
+        Fault::Absence => {
+            let below = |cluster: &Cluster, id, name: &str| {
+                cluster.info(id).map(|info| info[name].parse::<u64>().expect("a slot"))
+            };
+            let known = below(cluster, victim, "paxos_chosen_below")?;
+            cluster.kill(victim);
+            let cluster = &*cluster;
+            let trimmed =
+                |id| below(cluster, id, "paxos_trimmed_below").is_some_and(|it| it > known);
+            eventually("all others have trimmed what it lacks", || {
+                up.iter().filter(|id| **id != victim).all(|id| trimmed(*id))
+            });
+            Some(Remedy::Start(vec![victim]))
         }
         Fault::Pause => {
             cluster.pause(victim);

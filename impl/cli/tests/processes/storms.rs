@@ -62,12 +62,21 @@ fn snapshots_are_taken_meanwhile() {
     Storm { faults, flags, at_once: 2, ..Storm::default() }.rage();
 }
 
+/// A node that was away needs the snapshot of another.
+#[test]
+fn nodes_are_away_while_others_trim() {
+    let faults = &[Fault::Absence, Fault::Absence, Fault::Stop];
+    let flags: fn(u32) -> &'static [&'static str] = |_| &["--snapshot-bytes", "4096"];
+    Storm { faults, flags, ..Storm::default() }.rage();
+}
+
 #[test]
 fn everything_happens() {
     let faults = &[
         Fault::Kill,
         Fault::Kill,
         Fault::KillAll,
+        Fault::Stop,
         Fault::Pause,
         Fault::Isolate(Weather::Silent),
         Fault::Isolate(Weather::Broken),
