@@ -74,12 +74,15 @@ fn replay_catches_what_a_scenario_shows() {
     assert_eq!(marked(4), caught.collect());
 }
 
-/// Each test of an injected fault has the number of the bug in its name or its comment.
+/// The test `recorded_mutants` has a row for each bug of the model. Each test of an injected fault has the number of the bug in its
+/// name or its comment.
 #[test]
 fn validation_and_simulation_catch_what_their_tests_inject() {
+    let of_the_model: BTreeSet<_> = Bug::ALL.iter().map(|bug| bug.number()).collect();
+    assert!(marked(5).is_superset(&of_the_model));
     let validated = include_str!("../validation/tests/faults.rs");
     let simulated = include_str!("../../impl/simulator/tests/nodes/faults.rs");
-    for number in marked(5) {
+    for number in marked(5).difference(&of_the_model) {
         assert!(validated.contains(&format!("fn bug_{number}_")), "{number}");
     }
     for number in marked(6) {
