@@ -246,8 +246,8 @@ fn foreign(
     }
     let mut text = laid_out(&report, false, terminal_width());
     if left_out > 0 {
-        write!(text, "\n{left_out} traces have quorums that are no majorities, and were left out")
-            .expect("a string has room");
+        let why = "have quorums that are no majorities, or a ballot that no node has begun";
+        write!(text, "\n{left_out} traces {why}, and were left out").expect("a string has room");
     }
     Ok(Printed { text, code: report.verdict().exit_code() })
 }

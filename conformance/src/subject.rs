@@ -110,7 +110,7 @@ pub(crate) fn subject(args: &SubjectArgs, interrupt: &Interrupt) -> Result<Print
     };
     let started = Instant::now();
     let report = match &args.schedule {
-        Some(path) => repeated(args, path, limits)?,
+        Some(path) => repeated(args, path, limits, interrupt)?,
         None => searched(args, limits, interrupt),
     };
     if let Some(why) = &report.unusable {
@@ -141,11 +141,16 @@ pub(crate) fn subject(args: &SubjectArgs, interrupt: &Interrupt) -> Result<Print
 }
 
 /// Runs the schedule of a file again.
-fn repeated(args: &SubjectArgs, path: &Path, limits: Limits) -> Result<Report, Unusable> {
+fn repeated(
+    args: &SubjectArgs,
+    path: &Path,
+    limits: Limits,
+    interrupt: &Interrupt,
+) -> Result<Report, Unusable> {
     let unusable = |error: &dyn Display| format!("--schedule {}: {error}", path.display());
     let text = fs::read_to_string(path).map_err(|error| unusable(&error))?;
     let file = File::read(&text).map_err(|error| unusable(&error))?;
-    rerun(&file, &args.command, limits).map_err(|error| unusable(&error))
+    rerun(&file, &args.command, limits, interrupt).map_err(|error| unusable(&error))
 }
 
 /// Searches for a schedule that contradicts a claim.
@@ -165,7 +170,10 @@ fn searched(args: &SubjectArgs, limits: Limits, interrupt: &Interrupt) -> Report
 }
 
 /// The spaces of the model of which every transition is taken.
-const COVERED: [Bounds; 2] = [Bounds::of(3, 1, 1), Bounds::of(2, 1, 2)];
+const COVERED: [Bounds; 2] = [
+    Bounds::of(3, 1, 1),
+    Bounds { crashes: Some(0), nacks: false, chosen: false, ..Bounds::of(3, 1, 2) },
+];
 
 /// Returns the schedules of the model: the counterexamples of known bugs, the scenarios, and walks through small spaces.
 fn schedules() -> Vec<Guidance> {

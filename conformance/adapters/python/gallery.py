@@ -488,11 +488,7 @@ class FirstAccept(Adapter):
         return super().op_deliver(request)
 
 
-@bug("-", "nondeterministic")
 class CrashKeepsMemory(Adapter):
-    """A crash leaves the node in memory, so that a promise that was not persisted is not lost. A kill would lose it."""
-
-    Acceptor = PromiseNotPersisted
     kept = None
 
     def op_crash(self, request):
@@ -500,8 +496,27 @@ class CrashKeepsMemory(Adapter):
         return super().op_crash(request)
 
     def op_restart(self, request):
+        if not isinstance(self.kept, Acceptor):
+            return super().op_restart(request)
         self.nodes[request["at"]] = self.kept
         return self.observed([request["at"]])
+
+    def observed(self, names):
+        return {"timers": super().observed(names)["timers"]}
+
+
+@bug("-", "nondeterministic", observe=[])
+class CrashKeepsPromise(CrashKeepsMemory):
+    """A crash leaves the node in memory, so that a promise that was not persisted is not lost. A kill would lose it."""
+
+    Acceptor = PromiseNotPersisted
+
+
+@bug("-", "nondeterministic", observe=[])
+class CrashKeepsVote(CrashKeepsMemory):
+    """A crash leaves the node in memory, so that a vote that was not persisted is not lost. A kill would lose it."""
+
+    Acceptor = VoteNotPersisted
 
 
 @bug("-", "pass")

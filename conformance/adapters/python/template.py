@@ -2,7 +2,7 @@
 
 The judge is the network, the clock and the disk of the cluster. It writes one request a line to standard input, for example
 "deliver this message to a1", and reads one reply a line: the effects of that event. Requests and replies are JSON objects.
-All nodes of the cluster live in this process.
+This process hosts all nodes of the cluster, or one.
 
 Run it as it stands:
 

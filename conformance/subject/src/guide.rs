@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cluster::{Cluster, Input, MessageId, Node},
-    findings::Findings,
-    protocol::{Ballot, Kind, Topology},
+    findings::{Findings, Schedule},
+    protocol::{Ballot, Kind},
     search::BrokenAt,
     walk::Walk,
 };
@@ -57,16 +57,46 @@ pub struct Guided {
     pub left_out: u64,
 }
 
-/// Takes a schedule.
+/// A schedule for three acceptors and two proposers, in which each crash would lose something: first a promise, then a vote and
+/// the round of a proposer.
+pub(crate) const CRASHES: [Guide; 15] = [
+    Guide::Begin { node: 0 },
+    Guide::Begin { node: 1 },
+    deliver(Kind::Prepare, 0, 0, 2),
+    deliver(Kind::Promise, 0, 2, 0),
+    deliver(Kind::Prepare, 1, 1, 2),
+    Guide::Restart { node: 2 },
+    // The acceptor has promised a higher ballot.
+    deliver(Kind::Accept, 0, 0, 2),
+    deliver(Kind::Promise, 1, 2, 1),
+    deliver(Kind::Accept, 1, 1, 2),
+    Guide::Restart { node: 2 },
+    Guide::Restart { node: 0 },
+    // The proposer has begun a ballot before.
+    Guide::Begin { node: 0 },
+    // The acceptor has voted.
+    deliver(Kind::Prepare, 2, 0, 2),
+    deliver(Kind::Promise, 2, 2, 0),
+    deliver(Kind::Accept, 2, 0, 2),
+];
+
+const fn deliver(kind: Kind, ballot: usize, from: usize, to: usize) -> Guide {
+    Guide::Deliver { kind, ballot, from, to }
+}
+
+/// Takes the steps of a model that the subject offers, and returns them. Stops at a finding that ends the judgement.
 pub(crate) fn follow(
     cluster: &mut Cluster,
     schedule: &[Guide],
     guided: &mut Guided,
     found: &mut Findings,
-) -> Result<(), BrokenAt> {
+) -> Result<Schedule, BrokenAt> {
     let mut follower = Follower { walk: Walk::new(cluster), ballots: Vec::new(), found };
     guided.schedules += 1;
     for step in schedule {
+        if follower.found.is_final() {
+            break;
+        }
         let taken = match *step {
             Guide::Begin { node } => follower.begin(node)?,
             Guide::Deliver { kind, ballot, from, to } => {
@@ -80,7 +110,7 @@ pub(crate) fn follow(
         };
         *(if taken { &mut guided.taken } else { &mut guided.left_out }) += 1;
     }
-    Ok(())
+    Ok(follower.walk.schedule)
 }
 
 struct Follower<'a> {
@@ -104,10 +134,6 @@ impl Follower<'_> {
         self.named(&self.walk.cluster.rules.setup.proposers, place)
     }
 
-    fn is_split(&self) -> bool {
-        self.walk.cluster.rules.caps.topology == Topology::Split
-    }
-
     /// Lets a client ask, or a timer fire, or both, until the proposer prepares.
     fn begin(&mut self, place: usize) -> Result<bool, BrokenAt> {
         let mut begun = None;
@@ -123,11 +149,9 @@ impl Follower<'_> {
         }
         self.ballots.push(begun.clone());
         let Some(ballot) = begun else { return Ok(false) };
-        // A node of the model promises its own ballot in place.
-        if self.is_split() {
-            self.deliver(Kind::Prepare, &ballot, place, place)?;
-            self.deliver(Kind::Promise, &ballot, place, place)?;
-        }
+        // A node of the model promises its own ballot in place. Here it does so only if the messages leave it.
+        self.deliver(Kind::Prepare, &ballot, place, place)?;
+        self.deliver(Kind::Promise, &ballot, place, place)?;
         Ok(true)
     }
 
@@ -156,7 +180,7 @@ impl Follower<'_> {
         }
         // A leader of the model votes for its own proposal in place.
         let kinds = sent.iter().map(|id| self.walk.cluster.message(*id).message.kind);
-        if self.is_split() && !to_acceptor && kinds.into_iter().any(|it| it == Kind::Accept) {
+        if !to_acceptor && kinds.into_iter().any(|it| it == Kind::Accept) {
             self.deliver(Kind::Accept, ballot, to, to)?;
             self.deliver(Kind::Accepted, ballot, to, to)?;
         }

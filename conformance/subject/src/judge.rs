@@ -10,9 +10,9 @@ use crate::{
     claims::{
         Class, DECIDES, DETERMINISTIC, Finding, INDEPENDENT, ONLY_DISK, QUORUM_IS_ENOUGH, REPLIES,
     },
-    cluster::{Apart, Cluster, Input, Size, Stop},
+    cluster::{Apart, Cluster, Size, Stop},
     findings::{Findings, Found, Schedule},
-    guide::{Guidance, follow},
+    guide::{CRASHES, Guidance, Guided, follow},
     process::{Broken, Limits, Process},
     protocol::PrepareTo,
     report::{Report, Reported, Scope},
@@ -138,7 +138,12 @@ pub fn replay(options: &Options, interrupt: &Interrupt) -> Report {
 ///
 /// # Errors
 /// The file is no schedule.
-pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, NoSchedule> {
+pub fn rerun(
+    file: &File,
+    command: &[String],
+    limits: Limits,
+    interrupt: &Interrupt,
+) -> Result<Report, NoSchedule> {
     let again = file.run(command, limits)?;
     let scope = Scope::Schedule;
     let mut report = Report { name: command.join(" "), scope, ..Report::default() };
@@ -162,6 +167,9 @@ pub fn rerun(file: &File, command: &[String], limits: Limits) -> Result<Report, 
         }
         broken => broken,
     };
+    if broken.is_none() && differing.all.is_empty() {
+        report.apart = Some(apart(&mut cluster, &again.schedule, &mut differing, interrupt));
+    }
     if let Some(broken) = broken {
         report.add_broken(&broken, Some((&mut cluster, &again.schedule)));
     }
@@ -204,7 +212,10 @@ impl Judgement<'_> {
             judgement.repeat(cluster, found)?;
             try_alone(cluster, found)
         })?;
-        // The time is for the search. A process for each node has taken some before.
+        if !self.is_over() {
+            self.crash(clusters, start)?;
+        }
+        // The time is for the search. The starts of many processes have taken some before.
         let end = Instant::now() + *time;
         let mut generator = ChaCha8Rng::seed_from_u64(*seed);
         for states_max in STATES_MAX.into_iter().take(self.options.passes.unwrap_or(usize::MAX)) {
@@ -297,7 +308,7 @@ impl Judgement<'_> {
                 continue;
             }
             self.with(clusters, size(*nodes, *nodes), |judgement, cluster, found| {
-                follow(cluster, steps, &mut judgement.report.guided, found)
+                follow(cluster, steps, &mut judgement.report.guided, found).map(drop)
             })?;
         }
         Ok(())
@@ -346,16 +357,11 @@ impl Judgement<'_> {
         let mut found = Findings::new(self.options.stop_at);
         let broken = work(self, cluster, &mut found).err();
         for found in found.all {
-            let known = self
-                .report
-                .findings
-                .iter()
-                .any(|it| it.class == found.class && it.claim == found.finding.claim.text);
-            if known {
+            if self.report.has(&found) {
                 continue;
             }
             match confirmed(cluster, &found, self.interrupt) {
-                Ok(confirmed) => self.report.findings.push(reported(cluster, &confirmed)),
+                Ok(confirmed) => self.report.add(cluster, &confirmed, self.interrupt),
                 Err(broken) => {
                     self.report.findings.push(reported(cluster, &found));
                     return Err(broken);
@@ -368,33 +374,53 @@ impl Judgement<'_> {
         Ok(())
     }
 
-    /// The same schedules several times, in one process and in a new one, and one of them with a process for each node.
+    /// A schedule with crashes, with a process for each node.
+    fn crash(&mut self, clusters: &mut Clusters, start: Size) -> Result<(), Broken> {
+        let has_three = self.sizes.as_ref().is_none_or(|sizes| sizes.contains(&3));
+        let acceptors = if has_three { 3 } else { start.acceptors };
+        self.with(clusters, size(acceptors, 2.min(acceptors)), |judgement, cluster, found| {
+            let schedule = follow(cluster, &CRASHES, &mut Guided::default(), found)?;
+            if !found.is_final() {
+                let apart = apart(cluster, &schedule, found, judgement.interrupt);
+                judgement.report.apart = Some(apart);
+            }
+            Ok(())
+        })
+    }
+
+    /// The same schedules several times, in one process and in a new one.
     fn repeat(&mut self, cluster: &mut Cluster, found: &mut Findings) -> Result<(), BrokenAt> {
         let until = Instant::now() + self.options.time;
         let never = Budget { until, states_max: 0, interrupt: self.interrupt };
         let mut generator = ChaCha8Rng::seed_from_u64(self.options.seed);
-        let mut schedules = Vec::new();
         for _ in 0..REPEATED {
             // Findings of a subject that may not repeat itself are worth nothing.
             let mut unsure = Findings::new(Class::Safety);
             let schedule = random(cluster, &mut generator, &never, &mut unsure)?;
             together(cluster, &schedule, found, &DETERMINISTIC)?;
             if found.is_final() {
-                return Ok(());
+                break;
             }
             cluster.start_again().map_err(|broken| (broken, Vec::new()))?;
             together(cluster, &schedule, found, &DETERMINISTIC)?;
-            schedules.push(schedule);
         }
-        let restarts = |it: &Schedule| it.iter().filter(|(_, it)| *it == Input::Restart).count();
-        let Some(schedule) = schedules.into_iter().max_by_key(restarts) else { return Ok(()) };
-        let apart = cluster.run_apart(&schedule);
-        if let Apart::Differs { after_kill: true, .. } = apart {
-            found.add(ONLY_DISK.fails(apart.to_string()), ONLY_DISK.class, || schedule);
-        }
-        self.report.apart = Some(apart);
         Ok(())
     }
+}
+
+/// Runs a schedule with a process for each node. A difference that comes from a kill is a finding.
+fn apart(
+    cluster: &mut Cluster,
+    schedule: &Schedule,
+    found: &mut Findings,
+    interrupt: &Interrupt,
+) -> Apart {
+    let apart = cluster.run_apart(schedule, interrupt);
+    if let Apart::Differs { step, by_kill: true, facts } = &apart {
+        let facts = format!("with a process for each node, {facts}");
+        found.add(ONLY_DISK.fails(facts), ONLY_DISK.class, || schedule[..*step].to_vec());
+    }
+    apart
 }
 
 /// Fair schedules: a subject that decides nothing in them makes every search void.
@@ -463,12 +489,29 @@ fn reported(cluster: &mut Cluster, found: &Found) -> Reported {
         claim: claim.text,
         facts: facts.clone(),
         steps: schedule::shown(cluster, schedule),
-        apart: has_schedule(found).then(|| cluster.run_apart(schedule)),
+        apart: None,
         schedule: Some(schedule::file(cluster, schedule, claim.text, facts)),
     }
 }
 
 impl Report {
+    fn has(&self, Found { finding, class, .. }: &Found) -> bool {
+        self.findings.iter().any(|it| it.class == *class && it.claim == finding.claim.text)
+    }
+
+    /// Reports a finding, and runs its schedule with a process for each node.
+    fn add(&mut self, cluster: &mut Cluster, found: &Found, interrupt: &Interrupt) {
+        let mut by_kill = Findings::new(found.class);
+        let apart =
+            has_schedule(found).then(|| apart(cluster, &found.schedule, &mut by_kill, interrupt));
+        self.findings.push(Reported { apart, ..reported(cluster, found) });
+        for found in by_kill.all {
+            if !self.has(&found) {
+                self.findings.push(reported(cluster, &found));
+            }
+        }
+    }
+
     /// Reports an adapter that broke, in a schedule if there was one.
     fn add_broken(&mut self, broken: &Broken, at: Option<(&mut Cluster, &Schedule)>) {
         if broken.is_bad_input() {

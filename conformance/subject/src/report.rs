@@ -45,7 +45,7 @@ pub struct Report {
     pub guided: Guided,
     /// The number of random schedules.
     pub random: u64,
-    /// The result of a random schedule with crashes, with a process for each node.
+    /// The result of a schedule with a process for each node: of one with crashes, or of the one from a file.
     pub apart: Option<Apart>,
     /// The number of requests to the subject.
     pub requests: u64,
@@ -155,16 +155,12 @@ impl fmt::Display for Apart {
         match self {
             Self::Same { kills: 0 } => write!(f, "the same with a process for each node"),
             Self::Same { kills } => {
-                write!(
-                    f,
-                    "the same with a process for each node, which was killed at {kills} crashes"
-                )
+                let crashes = if *kills == 1 { "crash was a kill" } else { "crashes were kills" };
+                write!(f, "the same with a process for each node, where {kills} {crashes}")
             }
-            Self::Differs { step, after_kill, together, apart } => write!(
-                f,
-                "NOT the same with a process for each node: {}step {step} has the reply {apart}, and not {together}",
-                if *after_kill { "after a kill, " } else { "" }
-            ),
+            Self::Differs { step, facts, .. } => {
+                write!(f, "NOT the same with a process for each node, in step {step}: {facts}")
+            }
             Self::NotRun { why } => write!(f, "not run with a process for each node: {why}"),
         }
     }
@@ -224,6 +220,9 @@ impl fmt::Display for Report {
             if let Some(why) = &self.impossible {
                 writeln!(f, "{why}")?;
             }
+            if let Some(apart) = &self.apart {
+                writeln!(f, "{apart}")?;
+            }
             return write!(f, "one schedule was run again");
         }
         let Guided { schedules, taken, left_out } = self.guided;
@@ -252,7 +251,7 @@ impl fmt::Display for Report {
              {votes_not_carried} that cannot say), {accepts} accept, {accepted} accepted, {others} nack and other"
         )?;
         if let Some(apart) = &self.apart {
-            writeln!(f, "a random schedule: {apart}")?;
+            writeln!(f, "a schedule with crashes: {apart}")?;
         }
         write!(
             f,

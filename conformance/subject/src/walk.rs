@@ -21,7 +21,7 @@ const RANDOM_STEPS_MAX: usize = 120;
 pub(crate) struct Walk<'a> {
     pub(crate) cluster: &'a mut Cluster,
     pub(crate) state: State,
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
 }
 
 impl<'a> Walk<'a> {

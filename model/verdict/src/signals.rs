@@ -19,6 +19,7 @@ use crate::{Interrupt, Verdict};
 /// The longest time from the first signal to the end of the process.
 pub const GRACE: Duration = Duration::from_secs(5);
 
+const NONE: [i32; 0] = [];
 const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// The size of the stack of the thread that waits for signals. The thread only sleeps, so a small stack is enough. A large
@@ -51,6 +52,8 @@ pub fn interrupt() -> io::Result<Interrupt> {
 }
 
 fn install(requested: &Arc<AtomicBool>) -> io::Result<Signals> {
+    // First, since it may fail for lack of descriptors. Then no handler is left that would swallow a signal.
+    let signals = Signals::new(NONE)?;
     for signal in ENDING {
         // Handlers run in the order of their registration. On the first signal the conditional handler finds the flag
         // unset, and the second handler sets it. On the second signal the conditional handler ends the process.
@@ -58,7 +61,10 @@ fn install(requested: &Arc<AtomicBool>) -> io::Result<Signals> {
         register(signal, Arc::clone(requested))?;
     }
     // Last, so that no signal is caught before it is a request.
-    Signals::new(ENDING)
+    for signal in ENDING {
+        signals.add_signal(signal)?;
+    }
+    Ok(signals)
 }
 
 /// Makes a process that aborts exit with the code of an inconclusive verdict.

@@ -587,7 +587,8 @@ fn as_if_promised_less(replica: &mut Replica, ballot: Ballot, event: Event, out:
     *replica = rebuilt(replica, remembered, promised);
 }
 
-/// Returns a replica that recovers with these votes and this promise, and knows the chosen values that `replica` knows.
+/// Returns a replica that recovers with these votes and this promise. It has trimmed what `replica` has trimmed, and knows the
+/// chosen values that `replica` knows.
 fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>) -> Replica {
     let parts = replica.parts();
     let votes = votes.into_iter().map(|(first, Vote { ballot, value })| Record::Accepted {
@@ -595,7 +596,8 @@ fn rebuilt(replica: &Replica, votes: Vec<(Slot, Vote)>, promised: Option<Ballot>
         first,
         values: [value].into(),
     });
-    let records = votes.chain(promised.map(Record::Promised));
+    let trimmed = Record::Trimmed { below: parts.acceptor.trimmed };
+    let records = votes.chain(promised.map(Record::Promised)).chain([trimmed]);
     let mut built = Replica::recover(parts.config.clone(), records)
         .expect("one vote in each slot, in ballots that the replica itself held");
     let Some(&from) = parts.config.nodes.iter().find(|&&node| node != parts.config.id) else {

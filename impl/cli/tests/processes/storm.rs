@@ -32,7 +32,7 @@ pub(crate) enum Fault {
     KillAll,
     /// A node is stopped in order, and started again later.
     Stop,
-    /// A node is killed, and stays away until all others have trimmed slots that it lacks. So there may be no other fault.
+    /// A node is killed, and stays away until all others have trimmed slots that it lacks. A storm with it has one fault at a time.
     Absence,
     /// A node is paused for some time.
     Pause,
@@ -101,6 +101,8 @@ fn recording() -> Vec<String> {
 impl Storm {
     /// Runs the storm, and checks the cluster and the histories afterwards.
     pub(crate) fn rage(&self) {
+        let has_absence = self.faults.iter().any(|fault| matches!(fault, Fault::Absence));
+        assert!(!has_absence || self.at_once == 1, "the others must be able to go on");
         let seed = seed();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut cluster = Cluster::formed(self.nodes, seed, |id| {
