@@ -35,8 +35,8 @@ use paxos_validation::{
 };
 
 use crate::{
+    case::Input,
     finding::{Checked, finding, said_finding},
-    inputs::Input,
     output::{in_runs, records_in_runs, same_records, same_requests, same_timers},
     panics::silently,
     table::{self, Division, State},

@@ -9,12 +9,11 @@ use paxos_model::cluster::node::state::Reads;
 use serde::Serialize;
 
 use crate::{
+    case::{Case, Input, Start},
     check::{Checker, Tested},
-    enumeration::{Case, Counterexample},
+    enumeration::Counterexample,
     finding::Finding,
-    inputs::Input,
     renaming::Renaming,
-    states::Start,
 };
 
 /// A counterexample in words, with the lowest ballots that show it.

@@ -8,42 +8,12 @@ use serde::Serialize;
 use verdict::Interrupt;
 
 use crate::{
+    case::{Case, Generator, Start},
     check::{Checker, Class, Shown, Tested},
     choices::{Choices, Every, Given, Random, reduced},
     finding::{Checked, Finding},
-    inputs::Input,
-    renaming,
-    states::Start,
-    unseen,
+    renaming, unseen,
 };
-
-/// A state and an input.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// The node before the step.
-    pub start: Start,
-    /// The input.
-    pub input: Input,
-}
-
-/// A source of cases. It builds them from answers, so that one source serves an enumeration, a sample and a reduction.
-pub trait Generator {
-    /// Returns the configuration of the node.
-    fn config(&self) -> Arc<Config>;
-
-    /// Returns a state. Returns none if the answers lead to no state.
-    fn start(&self, choices: &mut impl Choices, config: &Config) -> Option<Start>;
-
-    /// Returns an input of a node in this state. Returns none if the answers lead to no input.
-    fn input(&self, choices: &mut impl Choices, start: &mut Start) -> Option<Input>;
-
-    /// Returns a case. Returns none if the answers lead to no case.
-    fn case(&self, choices: &mut impl Choices, config: &Config) -> Option<Case> {
-        let mut start = self.start(choices, config)?;
-        let input = self.input(choices, &mut start)?;
-        Some(Case { start, input })
-    }
-}
 
 /// The numbers of what was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -4,7 +4,9 @@
 //! ballot has made it ignore or refuse the message. There an enumeration has one content, which stands for all. A sample varies
 //! the content, and `check` compares the step with the model's. So a handler that looks at the content is found.
 
-use paxos::{Event, Message, Proposal, Report, Timer, Token};
+use std::sync::Arc;
+
+use paxos::{Config, Event, Message, Proposal, Report, Timer, Token};
 use paxos_model::cluster::node::{
     state::Role,
     unbounded::{Ballot, NodeId, Slot, Value},
@@ -12,20 +14,12 @@ use paxos_model::cluster::node::{
 };
 
 use crate::{
+    case::{Generator, Input, Start},
     choices::Choices,
-    states::{Breadth, Size, Start, some_owner},
+    states::{self, Breadth, Size, some_owner},
     table::{real_ballot, real_node, real_slot},
     values,
 };
-
-/// An input of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// An event of the replica.
-    Event(Event),
-    /// The node loses everything but its records, and starts again.
-    Crash,
-}
 
 /// A node outside the cluster.
 pub const STRANGER: NodeId = NodeId(99);
@@ -129,6 +123,20 @@ impl Kind {
 /// ([`unseen`](crate::unseen)).
 pub fn looks_at_log(event: &Event) -> bool {
     OF_LOG.contains(&Kind::of(event))
+}
+
+impl Generator for Size {
+    fn config(&self) -> Arc<Config> {
+        Self::config(self)
+    }
+
+    fn start(&self, choices: &mut impl Choices, config: &Config) -> Option<Start> {
+        states::start(choices, self, config)
+    }
+
+    fn input(&self, choices: &mut impl Choices, start: &mut Start) -> Option<Input> {
+        input(choices, self, start)
+    }
 }
 
 /// Returns an input of a node in this state. Returns none if the answers lead to no input.

@@ -13,7 +13,7 @@
 //! - [`choices`]: one generator for an enumeration, a sample and a reduction.
 //! - [`ballots`] and [`values`]: names of which only order and equality matter.
 //! - [`table`]: which field of the replica is which of the model.
-//! - [`states`] and [`inputs`]: all states within the invariant, and all inputs.
+//! - [`case`]: a state and an input. [`states`] and [`inputs`]: all states within the invariant, and all inputs.
 //! - [`check`]: the claims about one step. [`finding`]: one that does not hold. [`panics`]: a step that panics is one, too.
 //! - [`lemmas`]: handlers that couple slots. [`node_sets`]: sets of any size.
 //! - [`reachable`]: production messages and replicas of a run, held against the invariants.
@@ -22,6 +22,7 @@
 //! - [`spaces`]: the table of what is checked, with pinned counts.
 
 pub mod ballots;
+pub mod case;
 pub mod check;
 pub mod choices;
 pub mod counterexample;

@@ -16,10 +16,8 @@ use paxos_validation::said;
 
 use crate::{
     ballots::Chain,
+    case::{Generator, Input, Start},
     choices::Choices,
-    enumeration::Generator,
-    inputs::Input,
-    states::Start,
     table::{State, real_ballot, real_node, real_slot},
 };
 

@@ -23,11 +23,10 @@ use paxos_model::cluster::node::{
 use paxos_validation::said;
 
 use crate::{
+    case::{Case, Input},
     check::{Checker, Outcome, Shown, Tested},
     choices::Choices,
-    enumeration::Case,
     finding::{Checked, finding},
-    inputs::Input,
     table::{self, Division, State},
 };
 

@@ -9,19 +9,11 @@ use std::sync::Arc;
 use paxos::Config;
 use paxos_model::cluster::node::{
     state::{Acceptor, Live, Reads, Role, Round, Vote},
-    unbounded::{Ballot, Log, NodeId, NodeSet, ReadRound, Slot, Unbounded},
+    unbounded::{Log, NodeId, NodeSet, ReadRound, Slot, Unbounded},
     universe::{Set as _, SlotMap as _},
 };
-use paxos_validation::said;
 
-use crate::{
-    ballots::Chain,
-    choices::Choices,
-    enumeration::Generator,
-    inputs::{Input, input},
-    table::State,
-    values::Names,
-};
+use crate::{ballots::Chain, case::Start, choices::Choices, table::State};
 
 /// The size of the cases: the cluster, and how much a state and an input hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,20 +54,6 @@ pub enum Breadth {
     Log,
 }
 
-impl Generator for Size {
-    fn config(&self) -> Arc<Config> {
-        Self::config(self)
-    }
-
-    fn start(&self, choices: &mut impl Choices, config: &Config) -> Option<Start> {
-        start(choices, self, config)
-    }
-
-    fn input(&self, choices: &mut impl Choices, start: &mut Start) -> Option<Input> {
-        input(choices, self, start)
-    }
-}
-
 impl Size {
     /// Returns the configuration of the node whose steps are taken. Its number lies between those of its peers.
     pub fn config(&self) -> Arc<Config> {
@@ -84,46 +62,6 @@ impl Size {
         let (in_flight_max, slots_ahead_max, batch_slots_max) = self.limits;
         let config = Config::new(me, nodes).with_quorums(self.quorums.0, self.quorums.1);
         Arc::new(Config { in_flight_max, slots_ahead_max, batch_slots_max, ..config })
-    }
-}
-
-/// A state, and the names that it uses.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The node.
-    pub me: NodeId,
-    /// The other nodes, in order.
-    pub peers: Arc<[NodeId]>,
-    /// The state.
-    pub state: Arc<State>,
-    /// The ballots so far.
-    pub chain: Chain,
-    /// The commands so far.
-    pub names: Names,
-}
-
-impl Start {
-    /// The promise.
-    pub fn promised(&self) -> Option<Ballot> {
-        self.state.live.acceptor.promised
-    }
-
-    /// Returns a node in this state.
-    pub fn of(config: &Config, state: State, chain: Chain, commands: usize) -> Self {
-        let me = said::node(config.id);
-        let peers = config.nodes.iter().map(|&node| said::node(node)).filter(|&node| node != me);
-        Self {
-            me,
-            peers: peers.collect(),
-            state: Arc::new(state),
-            chain,
-            names: Names::new(commands),
-        }
-    }
-
-    /// The state, while it is built.
-    pub fn state_mut(&mut self) -> &mut State {
-        Arc::make_mut(&mut self.state)
     }
 }
 

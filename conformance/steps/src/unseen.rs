@@ -16,11 +16,10 @@ use paxos_model::cluster::node::{
 };
 
 use crate::{
+    case::{Case, Input, Start},
     check::{Checker, Outcome, Shown, Tested},
-    enumeration::Case,
     finding::{Checked, finding},
-    inputs::{Input, looks_at_log},
-    states::Start,
+    inputs::looks_at_log,
     table::{State, real_ballot, real_node},
 };
 

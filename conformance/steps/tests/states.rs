@@ -11,9 +11,8 @@ use paxos_model::cluster::node::{
     universe::{Set as _, SlotMap as _},
 };
 use paxos_steps::{
+    case::{Case, Generator as _, Input},
     choices::Every,
-    enumeration::{Case, Generator as _},
-    inputs::Input,
     renaming::Renaming,
     spaces::{Cases, QUICK},
     states::Size,

@@ -9,8 +9,8 @@ use crate::{
         AGREEMENT, DECIDED, Finding, ONE_PROPOSER, ONE_VALUE, PROMISE_QUORUM, VALIDITY,
         VOTES_PROPOSED,
     },
-    memory::{Name, Rules, may_be_same},
     protocol::{Ballot, Slot, Value},
+    rules::{Name, Rules, may_be_same},
 };
 
 /// Something that a node has done. Facts do not change.

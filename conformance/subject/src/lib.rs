@@ -18,7 +18,7 @@
 //! # Modules, in reading order
 //!
 //! - [`protocol`]: what is said. [`process`]: the process of an adapter, with its limits.
-//! - `memory`: the judge's memory of one node. `facts`: claims about several nodes. [`claims`]: all claims.
+//! - `rules`: the cluster under test. `memory`: the judge's memory of one node. `facts`: claims about several nodes. [`claims`]: all claims.
 //! - `cluster`: the nodes of a subject, one step at a time.
 //! - `findings`: what a search keeps. [`search`], `walk`, [`guide`]: schedules. [`judge`](mod@judge): the judgement.
 //! - [`schedule`], [`report`], `junit`: for people and machines.
@@ -36,6 +36,7 @@ mod memory;
 pub mod process;
 pub mod protocol;
 pub mod report;
+mod rules;
 pub mod schedule;
 pub mod search;
 mod walk;

@@ -8,8 +8,6 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
-use crate::contestants::Contestant;
-
 /// The number of different commands. The workload proposes them in turns, so that it allocates nothing while it
 /// measures. A round has fewer commands, so that no command occurs twice in one.
 const COMMANDS: u64 = 4096;
@@ -75,6 +73,25 @@ pub(crate) enum Fault {
 pub(crate) struct Leadership {
     pub(crate) leader: u64,
     pub(crate) ballot: u64,
+}
+
+/// A cluster whose first node leads.
+pub(crate) trait Contestant {
+    /// Proposes commands at the leader, and returns when the cluster has nothing left to do. Each node reports the
+    /// commands that it applies to `ledger`.
+    ///
+    /// Each command is copied once, into a new allocation of the type that the implementation takes. A server does the
+    /// same when it reads a command from a socket.
+    fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault>;
+
+    /// Drops the first `entries` entries, which all nodes have applied, from the logs of all nodes.
+    fn trim(&mut self, entries: u64) -> Result<(), Fault>;
+
+    /// Returns the leadership that all nodes follow.
+    fn leadership(&self) -> Result<Leadership, Fault>;
+
+    /// Returns the number of syncs of all nodes.
+    fn syncs(&self) -> u64;
 }
 
 /// The commands that the workload proposes.

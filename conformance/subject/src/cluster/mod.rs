@@ -31,12 +31,13 @@ use self::setup::{client_value, setup};
 use crate::{
     claims::Finding,
     facts::Fact,
-    memory::{Memory, Name, Rules},
+    memory::Memory,
     process::{Broken, Limits, Process},
     protocol::{
         BallotScope, Hello, Kind, Message, PrepareTo, Repropose, Setup, Slots, Step, Topology,
         value,
     },
+    rules::{Name, Rules},
 };
 
 /// A state of one node.

@@ -11,9 +11,10 @@ use super::{Cluster, FactId, Input, Local, LocalId, MessageId, Node, Sent, Trans
 use crate::{
     claims::NO_FAULT,
     facts::Fact,
-    memory::{Noticed, Rules},
+    memory::Noticed,
     process::Broken,
     protocol::{Malformed, Message, Step, value},
+    rules::Rules,
 };
 
 impl Cluster {

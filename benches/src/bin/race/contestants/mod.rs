@@ -13,26 +13,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::workload::{Fault, Leadership, Ledger, Work};
-
-/// A cluster whose first node leads.
-pub(crate) trait Contestant {
-    /// Proposes commands at the leader, and returns when the cluster has nothing left to do. Each node reports the
-    /// commands that it applies to `ledger`.
-    ///
-    /// Each command is copied once, into a new allocation of the type that the implementation takes. A server does the
-    /// same when it reads a command from a socket.
-    fn propose(&mut self, commands: &[Vec<u8>], ledger: &mut Ledger) -> Result<(), Fault>;
-
-    /// Drops the first `entries` entries, which all nodes have applied, from the logs of all nodes.
-    fn trim(&mut self, entries: u64) -> Result<(), Fault>;
-
-    /// Returns the leadership that all nodes follow.
-    fn leadership(&self) -> Result<Leadership, Fault>;
-
-    /// Returns the number of syncs of all nodes.
-    fn syncs(&self) -> u64;
-}
+use crate::workload::{Contestant, Fault, Work};
 
 /// Starts a cluster. Logs of [`Storage::File`](crate::workload::Storage) are in the directory.
 type Start = fn(&Work, &Path) -> Result<Box<dyn Contestant>, Fault>;
@@ -82,7 +63,7 @@ mod tests {
     use super::*;
     use crate::{
         results::{Column, Failed},
-        workload::{Log, Storage},
+        workload::{Leadership, Ledger, Log, Storage},
     };
 
     /// Our replica behind a client that loses the first command of a round.

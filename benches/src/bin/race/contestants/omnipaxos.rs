@@ -16,13 +16,10 @@ use omnipaxos::{
 };
 use omnipaxos_storage::memory_storage::MemoryStorage;
 
-use super::{
-    Contestant,
-    turns::{self, Turns},
-};
+use super::turns::{self, Turns};
 use crate::{
     disk::{Kind, LogFile},
-    workload::{Fault, Leadership, Work},
+    workload::{Contestant, Fault, Leadership, Work},
 };
 
 /// A command in the log of `OmniPaxos`.

@@ -29,10 +29,9 @@ use tokio::{
     time,
 };
 
-use super::Contestant;
 use crate::{
     disk::{Kind, LogFile},
-    workload::{Fault, Leadership, Ledger, Work},
+    workload::{Contestant, Fault, Leadership, Ledger, Work},
 };
 
 openraft::declare_raft_types!(Types: D = Bytes, R = ());

@@ -9,13 +9,10 @@ use paxos::{
     Timer, To, Token, Value,
 };
 
-use super::{
-    Contestant,
-    turns::{self, Turns},
-};
+use super::turns::{self, Turns};
 use crate::{
     disk::{Kind, LogFile},
-    workload::{Fault, Leadership, Work},
+    workload::{Contestant, Fault, Leadership, Work},
 };
 
 struct Node {

@@ -11,13 +11,10 @@ use raft::{
     storage::MemStorage,
 };
 
-use super::{
-    Contestant,
-    turns::{self, Turns},
-};
+use super::turns::{self, Turns};
 use crate::{
     disk::{Kind, LogFile},
-    workload::{Fault, Leadership, Work},
+    workload::{Contestant, Fault, Leadership, Work},
 };
 
 struct Node {

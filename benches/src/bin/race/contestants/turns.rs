@@ -3,10 +3,9 @@
 //! Each node has an inbox. A turn of a node takes all messages of its inbox, then makes the records of the turn durable
 //! with one sync, and then releases messages and applied commands. Messages are not encoded, and none is lost.
 
-use super::Contestant;
 use crate::{
     disk::LogFile,
-    workload::{Fault, Leadership, Ledger},
+    workload::{Contestant, Fault, Leadership, Ledger},
 };
 
 /// A node of an implementation that is a state machine.
