@@ -6,9 +6,12 @@ use std::{
     iter,
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The reason for which a cluster cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +22,21 @@ pub enum ServersError {
     /// No node says that it leads.
     #[error("no node of {0} leads")]
     NoLeader(&'static str),
+    /// A node goes on after SIGTERM.
+    #[error("a node of {0} still ran a minute after it was told to end")]
+    Runs(&'static str),
+    /// A node has not ended in order.
+    #[error("a node of {0} ended with {1}")]
+    Failed(&'static str, ExitStatus),
     /// A node does not answer.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
+
+/// A cluster takes no puts.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} was not ready after a minute")]
+pub struct NotReady(&'static str);
 
 /// The processes of a cluster. Dropping it kills them.
 #[derive(Debug)]
@@ -46,6 +60,50 @@ impl Servers {
     /// A process has ended, or the system does not tell.
     pub fn cpu(&self) -> Result<Vec<Duration>, ServersError> {
         Ok(self.processes.iter().map(|process| cpu(process.id())).collect::<io::Result<_>>()?)
+    }
+
+    /// Waits until each process takes puts. Its clients speak the protocol of Redis.
+    ///
+    /// # Errors
+    /// One takes none for a minute.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        let begun = Instant::now();
+        for address in &self.clients {
+            while !ask(address, "SET ready 1\r\nQUIT\r\n")
+                .is_ok_and(|answer| answer.starts_with("+OK\r\n+OK"))
+            {
+                if begun.elapsed() > Duration::from_mins(1) {
+                    return Err(NotReady(self.name));
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all nodes with SIGTERM, one after the other, and waits for each.
+    ///
+    /// # Errors
+    /// The system cannot send the signal, or a node does not end in order within a minute.
+    pub fn terminate(&mut self) -> Result<(), ServersError> {
+        for process in &mut self.processes {
+            let id = Pid::from_child(process);
+            kill_process(id, Signal::TERM).map_err(io::Error::from)?;
+            let begun = Instant::now();
+            let status = loop {
+                match process.try_wait()? {
+                    Some(status) => break status,
+                    None if begun.elapsed() > Duration::from_mins(1) => {
+                        return Err(ServersError::Runs(self.name));
+                    }
+                    None => thread::sleep(Duration::from_millis(20)),
+                }
+            };
+            if !status.success() {
+                return Err(ServersError::Failed(self.name, status));
+            }
+        }
+        Ok(())
     }
 
     /// Kills a node, as `kill -9` does.

@@ -29,6 +29,11 @@ const BESIDE_CEILING: Binary = Binary {
     starts: &[("target/dist/beside-ceiling ", ""), ("beside-ceiling ", "")],
     only_parsed: &[],
 };
+const BESIDE_RECORDING: Binary = Binary {
+    path: env!("CARGO_BIN_EXE_beside-recording"),
+    starts: &[("target/dist/beside-recording ", ""), ("beside-recording ", "")],
+    only_parsed: &[],
+};
 const SNAPSHOT_PAUSE: Binary = Binary {
     path: env!("CARGO_BIN_EXE_snapshot-pause"),
     starts: &[("target/dist/snapshot-pause ", ""), ("snapshot-pause ", "")],
@@ -47,6 +52,7 @@ fn every_command_parses() {
         (BESIDE_SPIN, "--repeat"),
         (BESIDE_ETCD, "--repeat"),
         (BESIDE_CEILING, "--repeat"),
+        (BESIDE_RECORDING, "--repeat"),
         (SNAPSHOT_PAUSE, "--snapshots"),
         (CATCH_UP, "--link"),
     ] {

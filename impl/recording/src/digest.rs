@@ -8,23 +8,74 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 /// The digest of a command.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Digest(pub [u8; 16]);
+pub struct Digest(#[serde(with = "fixed")] pub [u8; 16]);
 
 /// The digest of a message of a replica. Equal messages have equal digests at the node that sends and at the node that receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct MessageId(pub u64);
+pub struct MessageId(#[serde(with = "fixed_number")] pub u64);
 
 /// The digest of a value that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ValueId(pub u64);
+pub struct ValueId(#[serde(with = "fixed_number")] pub u64);
 
 /// The digest of the result of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct AnswerId(pub u64);
+pub struct AnswerId(#[serde(with = "fixed_number")] pub u64);
 
 /// The digest of the bytes of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct StateId(pub u64);
+pub struct StateId(#[serde(with = "fixed_number")] pub u64);
+
+/// Bytes of a known number, as one byte string. Postcard copies a byte string at once, and writes an array byte by byte.
+mod fixed {
+    use serde::{
+        Deserializer, Serializer,
+        de::{Error, Visitor},
+    };
+
+    pub(super) fn serialize<S: Serializer, const N: usize>(
+        bytes: &[u8; N],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        deserializer: D,
+    ) -> Result<[u8; N], D::Error> {
+        struct Bytes<const N: usize>;
+
+        impl<const N: usize> Visitor<'_> for Bytes<N> {
+            type Value = [u8; N];
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{N} bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<[u8; N], E> {
+                bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+        }
+
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// A number without order, as its bytes. Postcard would write most such numbers in ten steps.
+mod fixed_number {
+    use serde::{Deserializer, Serializer};
+
+    use super::fixed;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        fixed::serialize(&number.to_le_bytes(), serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        fixed::deserialize(deserializer).map(u64::from_le_bytes)
+    }
+}
 
 impl Digest {
     /// Returns the digest of a command.

@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// The first bytes of each file.
 pub const MAGIC: [u8; 6] = *b"PAXREC";
 /// The version of the format. It follows [`MAGIC`] as two bytes, little-endian.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 /// The ending of the name of each file.
 pub const EXTENSION: &str = "paxrec";
 /// The ending of the name of a file to which its node could not write any more.

@@ -11,8 +11,6 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::{Command, ExitCode},
-    thread,
-    time::{Duration, Instant},
 };
 
 use clap::{Parser, Subcommand};
@@ -20,7 +18,7 @@ use comfy_table::{Table, presets};
 use paxos_benches::{
     DebugBuild, beside, exit, median, optimized,
     redis_benchmark::{self, Kind, Load, LoadError, Sample},
-    servers::{self, Servers, ServersError},
+    servers::{self, NotReady, Servers, ServersError},
 };
 use serde::Serialize;
 
@@ -78,8 +76,8 @@ enum Unusable {
     Servers(#[from] ServersError),
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("{0} was not ready after a minute")]
-    NotReady(&'static str),
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -137,7 +135,7 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
     serve.arg("serve").arg(other.path());
     let ceiling = servers::single("the ceiling", serve)?;
     for servers in [&paxos, &ceiling] {
-        ready(servers)?;
+        servers.ready()?;
     }
     let mut all = Vec::new();
     for (load, target) in LOADS {
@@ -161,22 +159,6 @@ fn compare(args: &Args) -> Result<Vec<Comparison>, Unusable> {
         });
     }
     Ok(all)
-}
-
-/// Waits until each process of a server accepts puts.
-fn ready(servers: &Servers) -> Result<(), Unusable> {
-    let begun = Instant::now();
-    for address in &servers.clients {
-        while !servers::ask(address, "SET ready 1\r\nQUIT\r\n")
-            .is_ok_and(|answer| answer.starts_with("+OK\r\n+OK"))
-        {
-            if begun.elapsed() > Duration::from_mins(1) {
-                return Err(Unusable::NotReady(servers.name));
-            }
-            thread::sleep(Duration::from_millis(200));
-        }
-    }
-    Ok(())
 }
 
 fn measure(servers: &Servers, load: Load, requests: u32, bytes: u32) -> Result<Round, Unusable> {
