@@ -108,6 +108,10 @@ fn the_kept_traces_replay() {
 }
 
 #[cfg(unix)]
+#[path = "../../model/paxos-model/tests/support/signals.rs"]
+mod support;
+
+#[cfg(unix)]
 mod unix {
     use std::{
         fs,
@@ -117,30 +121,11 @@ mod unix {
         time::{Duration, Instant},
     };
 
-    use super::text;
+    use super::{support::until_signals_are_caught, text};
 
     fn begin(args: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_paxos-conformance"));
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// Waits until the process has its handlers. The handler of SIGHUP, the signal with the number 1, is the last.
-    fn until_signals_are_caught(child: &Child) {
-        let caught = |process: &str| {
-            let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
-            u64::from_str_radix(mask.trim(), 16).ok()
-        };
-        let id = child.id().to_string();
-        let until = Instant::now() + Duration::from_mins(2);
-        while caught(&id).is_none_or(|caught| caught & 1 == 0) {
-            if caught("self").is_none() {
-                // This system does not tell.
-                return thread::sleep(Duration::from_secs(2));
-            }
-            assert!(Instant::now() < until, "it installs no handlers");
-            thread::sleep(Duration::from_millis(5));
-        }
     }
 
     /// Sends a signal, and waits for the end of the process. The wait is shorter than the time that a command has for its

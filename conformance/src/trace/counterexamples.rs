@@ -7,7 +7,7 @@
 
 use paxos_model::{
     catalogue::{self, Schedule},
-    cluster::{Bounds, Bug},
+    cluster::{Bounds, Bug, Cluster},
 };
 use paxos_subject::guide::Guidance;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub fn search() -> Vec<Counterexample> {
     let counterexample = |entry: catalogue::Entry| {
         let sighting = entry.wrong.as_ref().or(entry.seen.as_ref())?;
         let bounds = SPACES.spaces.iter().chain(SPACES.larger).nth(sighting.space - 1);
-        let cluster = paxos_model::cluster::Cluster::new(*bounds.expect("it was searched"));
+        let cluster = Cluster::new(*bounds.expect("it was searched"));
         let model = cluster.expect("the bounds are valid").with_bug(entry.bug).checked();
         let trace = Trace::of(&model, &sighting.behaviour, entry.name);
         let guidance = guide(&trace).expect("a behaviour of the model")?;

@@ -2,6 +2,9 @@
 //! second signal ends the process without help from the command.
 #![cfg(unix)]
 
+#[path = "support/signals.rs"]
+mod support;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -14,6 +17,7 @@ use std::{
 };
 
 use serde_json::Value;
+use support::{mask, until_signals_are_caught};
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 2), ("TERM", 15)];
 
@@ -31,27 +35,6 @@ fn begin(arguments: &str, path: Option<&Path>) -> Child {
 /// runs in the background ignore SIGINT.
 fn is_ignored(signal: i32) -> bool {
     mask("self", "SigIgn:").is_some_and(|ignored| ignored >> (signal - 1) & 1 == 1)
-}
-
-/// Returns a set of signals that the system tells about a process. Only Linux does.
-fn mask(process: &str, name: &str) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
-}
-
-/// Waits until the process has its handlers. The handler of SIGHUP, the signal with the number 1, is the last.
-fn until_signals_are_caught(child: &Child) {
-    let id = child.id().to_string();
-    let until = Instant::now() + Duration::from_mins(2);
-    while mask(&id, "SigCgt:").is_none_or(|caught| caught & 1 == 0) {
-        if mask("self", "SigCgt:").is_none() {
-            // This system does not tell.
-            return thread::sleep(Duration::from_secs(2));
-        }
-        assert!(Instant::now() < until, "it installs no handlers");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn kill(id: u32, signal: &str) {

@@ -43,7 +43,7 @@ pub enum Apart {
     },
 }
 
-/// What a crash is, if each node has a process.
+/// The meaning of a crash, if each node has a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Crash {
     /// The end of the process. The next one gets the disk of the node.
